@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One-shot reads: RetrieveProperties, RetrievePropertiesEx with pages. See property_collector.h.
+ *
+ * The selection is walked first, which gives the list of objects; then they are written page by page. What
+ * is left of a read after a page waits in the session as a cursor, known to the client by its token.
+ */
+#include "vim/property_read.h"
+
+#include <string.h>
+
+#include "vim/faults.h"
+#include "vim/json.h"
+#include "vim/property_collector.h"
+#include "vim/session.h"
+#include "vim/value.h"
+
+enum {
+    PAGE_BYTES = 64 << 20, /* a page of RetrievePropertiesEx ends when it is this large */
+    MAX_CURSORS = 16,      /* unfinished reads of one session; the oldest gives way */
+};
+
+void property_fields_init(struct property_fields *fields)
+{
+    fields->objects = vim_field_by_name(&RetrieveResult_type, "objects", NULL);
+    fields->token = vim_field_by_name(&RetrieveResult_type, "token", NULL);
+    fields->obj = vim_field_by_name(&ObjectContent_type, "obj", NULL);
+    fields->propSet = vim_field_by_name(&ObjectContent_type, "propSet", NULL);
+    fields->missingSet = vim_field_by_name(&ObjectContent_type, "missingSet", NULL);
+    fields->name = vim_field_by_name(&DynamicProperty_type, "name", NULL);
+    fields->val = vim_field_by_name(&DynamicProperty_type, "val", NULL);
+    fields->missing_path = vim_field_by_name(&MissingProperty_type, "path", NULL);
+    fields->missing_fault = vim_field_by_name(&MissingProperty_type, "fault", NULL);
+}
+
+/* Some properties are others for each caller, so they are not kept in the inventory: a set of properties
+ * that has just this one, to be freed, or NULL when the path names no such property. */
+static void *property_of_caller(const struct vim_call *call, const struct vim_object *object, const char *path)
+{
+    if (object->ref.type == &SessionManager_type && g_str_has_prefix(path, "currentSession")) {
+        struct SessionManager *seen = SessionManager_new();
+        seen->currentSession = vim_session_describe(call->session);
+        return seen;
+    }
+    if (strcmp(path, "effectiveRole") == 0 && vim_is_a(object->properties, &ManagedEntity_type)) {
+        struct ManagedEntity *seen = vim_new(object->ref.type);
+        vim_effective_roles(call->server->authorization, call->session, (struct vim_object *)object,
+                            (struct vim_array *)(void *)&seen->effectiveRole);
+        return seen;
+    }
+    return NULL;
+}
+
+void property_get(const struct vim_call *call, const struct vim_object *object, const struct vim_path *path,
+                  property_value_fn fn, void *data)
+{
+    struct vim_value value;
+    void *of_caller =
+        call->session != NULL ? property_of_caller(call, object, vim_path_text(path)) : NULL;
+    if (vim_path_get(path, of_caller != NULL ? of_caller : object->properties, &value)) {
+        fn(data, &value);
+    }
+    vim_free(of_caller);
+}
+
+struct dynamic_property {
+    struct vim_call *call;
+    const struct property_fields *fields;
+    const char *name;
+};
+
+static void write_dynamic_property(void *data, const struct vim_value *value)
+{
+    struct dynamic_property *p = data;
+    struct vim_writer *w = &p->call->writer;
+    vim_write_begin(w, p->fields->propSet, &DynamicProperty_type);
+    vim_write_member(w, p->fields->name, &p->name);
+    vim_write_any(w, p->fields->val, value->type, value->array, value->at);
+    vim_write_end(w, p->fields->propSet);
+}
+
+void property_write_missing(struct vim_call *call, const struct property_fields *fields,
+                            const struct vim_object *object, const struct vim_path *path)
+{
+    struct vim_writer *w = &call->writer;
+    const char *text = vim_path_text(path);
+    const char *privilege = vim_privileges[VIM_PRIVILEGE_SYSTEM_READ].id;
+    VIM_FAULT_AUTO fault =
+        call->session == NULL
+            ? fault_not_authenticated(object->ref, privilege, "the session is not authenticated")
+            : fault_no_permission(object->ref, privilege, "%s is needed to read this", privilege);
+    struct LocalizedMethodFault *localized = vim_fault_localized(fault);
+    vim_write_begin(w, fields->missingSet, &MissingProperty_type);
+    vim_write_member(w, fields->missing_path, &text);
+    vim_write_member(w, fields->missing_fault, &localized);
+    vim_write_end(w, fields->missingSet);
+    vim_free(localized);
+}
+
+/* What anybody may read before he logs in: where to log in. */
+static bool is_public(const struct vim_object *object)
+{
+    return object->ref.type == &ServiceInstance_type;
+}
+
+void property_write_object(struct vim_call *call, const struct property_fields *fields,
+                           const struct vim_field *field, const struct property_plan *plan,
+                           const struct vim_reader *reader, struct vim_object *object)
+{
+    struct vim_writer *w = &call->writer;
+    bool readable = is_public(object) || (call->session != NULL && vim_may_read(reader, object));
+    vim_write_begin(w, field, &ObjectContent_type);
+    vim_write_member(w, fields->obj, &object->ref);
+    const struct vim_field *list = readable ? fields->propSet : fields->missingSet;
+    if (plan->paths->len > 0) {
+        vim_write_begin_array(w, list);
+        for (guint i = 0; i < plan->paths->len; i++) {
+            const struct vim_path *path = g_ptr_array_index(plan->paths, i);
+            if (readable) {
+                struct dynamic_property property = {call, fields, vim_path_text(path)};
+                property_get(call, object, path, write_dynamic_property, &property);
+            } else {
+                property_write_missing(call, fields, object, path);
+            }
+        }
+        vim_write_end_array(w, list);
+    }
+    vim_write_end(w, field);
+}
+
+/* ---- walking a selection -------------------------------------------------------------------------- */
+
+/* An object of a read and how to report it. The reference outlives the lock between pages. */
+struct read_item {
+    struct vim_ref ref; /* owned */
+    unsigned spec;      /* index of its spec */
+};
+
+struct property_cursor {
+    char *token;
+    GPtrArray *specs; /* of struct property_spec *, owned */
+    GArray *items;    /* of struct read_item */
+    guint next;
+    guint page_size; /* objects */
+};
+
+static void spec_free(void *spec)
+{
+    property_spec_free(spec);
+}
+
+static void item_clear(void *data)
+{
+    vim_ref_clear(&((struct read_item *)data)->ref);
+}
+
+static void cursor_free(void *data)
+{
+    struct property_cursor *cursor = data;
+    if (cursor != NULL) {
+        g_free(cursor->token);
+        g_ptr_array_unref(cursor->specs);
+        g_array_unref(cursor->items);
+        g_free(cursor);
+    }
+}
+
+struct walk {
+    const struct vim_call *call;
+    GHashTable *visited;  /* (object, selection list) pairs */
+    GHashTable *reported; /* objects */
+    GArray *items;
+    struct property_spec *spec;
+    unsigned spec_index;
+};
+
+struct visit {
+    const struct vim_object *object;
+    const GPtrArray *next;
+};
+
+static guint visit_hash(gconstpointer key)
+{
+    const struct visit *visit = key;
+    return g_direct_hash(visit->object) * 31 + g_direct_hash(visit->next);
+}
+
+static gboolean visit_equal(gconstpointer a, gconstpointer b)
+{
+    return memcmp(a, b, sizeof(struct visit)) == 0;
+}
+
+static bool is_hidden(const struct vim_call *call, const struct vim_object *object)
+{
+    return object->owner != NULL && object->owner != call->session;
+}
+
+/* Depth first with an own stack: a selection may run as deep as a client's folders. */
+static void walk_from(struct walk *walk, struct vim_object *root, bool skip, GPtrArray *next)
+{
+    struct vim_inventory *inventory = walk->call->server->inventory;
+    struct step {
+        struct vim_object *object;
+        GPtrArray *next;
+        bool skip;
+    };
+    g_autoptr(GArray) stack = g_array_new(FALSE, FALSE, sizeof(struct step));
+    g_autoptr(GPtrArray) targets = g_ptr_array_new();
+    struct step first = {root, next, skip};
+    g_array_append_val(stack, first);
+    while (stack->len > 0) {
+        struct step step = g_array_index(stack, struct step, stack->len - 1);
+        g_array_set_size(stack, stack->len - 1);
+        if (!step.skip && property_spec_plan(walk->spec, step.object->ref.type)->selected &&
+            g_hash_table_add(walk->reported, step.object)) {
+            struct read_item item = {vim_ref_copy(&step.object->ref), walk->spec_index};
+            g_array_append_val(walk->items, item);
+        }
+        struct visit visit = {step.object, step.next};
+        if (step.next->len == 0 || g_hash_table_contains(walk->visited, &visit)) {
+            continue;
+        }
+        g_hash_table_add(walk->visited, g_memdup2(&visit, sizeof(visit)));
+        for (guint i = step.next->len; i > 0; i--) {
+            const struct property_select *select = g_ptr_array_index(step.next, i - 1);
+            g_ptr_array_set_size(targets, 0);
+            property_select_follow(select, step.object, targets);
+            for (guint k = targets->len; k > 0; k--) {
+                struct vim_object *object =
+                    vim_inventory_find_ref(inventory, g_ptr_array_index(targets, k - 1));
+                if (object != NULL && !is_hidden(walk->call, object)) {
+                    struct step into = {object, select->next, select->skip};
+                    g_array_append_val(stack, into);
+                }
+            }
+        }
+    }
+}
+
+/* All objects that the spec reports, in order. (read lock) */
+static struct vim_fault *walk_spec(const struct vim_call *call, struct property_spec *spec, unsigned index,
+                                   GArray *items)
+{
+    g_autoptr(GHashTable) visited = g_hash_table_new_full(visit_hash, visit_equal, g_free, NULL);
+    g_autoptr(GHashTable) reported = g_hash_table_new(NULL, NULL);
+    struct walk walk = {call, visited, reported, items, spec, index};
+    for (guint i = 0; i < spec->roots->len; i++) {
+        const struct property_root *root = &g_array_index(spec->roots, struct property_root, i);
+        struct vim_object *object = vim_inventory_find_ref(call->server->inventory, &root->ref);
+        if (object != NULL && !is_hidden(call, object)) {
+            walk_from(&walk, object, root->skip, root->next);
+        } else if (!spec->report_missing) {
+            return vim_call_gone(&root->ref);
+        }
+    }
+    return NULL;
+}
+
+static struct vim_fault *open_read(struct vim_call *call, struct PropertyFilterSpec *const *specs, uint32_t n,
+                                   struct property_cursor **ret)
+{
+    struct property_cursor *cursor = g_new0(struct property_cursor, 1);
+    cursor->specs = g_ptr_array_new_with_free_func(spec_free);
+    cursor->items = g_array_new(FALSE, FALSE, sizeof(struct read_item));
+    g_array_set_clear_func(cursor->items, item_clear);
+    struct vim_fault *fault = NULL;
+    for (uint32_t i = 0; i < n && fault == NULL; i++) {
+        struct property_spec *spec = NULL;
+        fault = property_spec_new(specs[i], &spec);
+        if (fault == NULL) {
+            g_ptr_array_add(cursor->specs, spec);
+            vim_read_lock(call->server->inventory);
+            fault = walk_spec(call, spec, i, cursor->items);
+            vim_read_unlock(call->server->inventory);
+        }
+    }
+    if (fault != NULL) {
+        cursor_free(cursor);
+        return fault;
+    }
+    *ret = cursor;
+    return NULL;
+}
+
+/* Writes up to max objects as items of `field`. Objects that are gone by now are left out. */
+static void write_page(struct vim_call *call, struct property_cursor *cursor, const struct vim_field *field,
+                       const struct property_fields *fields, guint max, size_t max_bytes)
+{
+    struct vim_inventory *inventory = call->server->inventory;
+    vim_read_lock(inventory);
+    struct vim_reader reader = {0};
+    if (call->session != NULL) {
+        reader = vim_reader_new(call->server->authorization, call->session);
+    }
+    vim_write_begin_array(&call->writer, field);
+    for (guint n = 0; cursor->next < cursor->items->len && n < max && call->out.length < max_bytes; n++) {
+        const struct read_item *item = &g_array_index(cursor->items, struct read_item, cursor->next);
+        cursor->next++;
+        struct vim_object *object = vim_inventory_find_ref(inventory, &item->ref);
+        if (object != NULL) {
+            struct property_spec *spec = g_ptr_array_index(cursor->specs, item->spec);
+            property_write_object(call, fields, field, property_spec_plan(spec, object->ref.type), &reader,
+                                  object);
+        }
+    }
+    vim_write_end_array(&call->writer, field);
+    vim_read_unlock(inventory);
+}
+
+struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args)
+{
+    struct property_cursor *cursor = NULL;
+    struct vim_fault *fault = open_read(call, args->specSet.items, args->specSet.n, &cursor);
+    if (fault == NULL) {
+        struct property_fields fields;
+        property_fields_init(&fields);
+        write_page(call, cursor, vim_call_begin_result(call), &fields, G_MAXUINT, SIZE_MAX);
+        cursor_free(cursor);
+    }
+    return fault;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------------- */
+
+static struct vim_fault *write_result(struct vim_call *call, struct property_cursor *cursor)
+{
+    struct property_fields fields;
+    property_fields_init(&fields);
+    const struct vim_field *field = vim_call_begin_result(call);
+    vim_write_begin(&call->writer, field, &RetrieveResult_type);
+    /* The token comes before the objects on the wire, and whether there is one is known after them: the
+     * objects are written aside. */
+    struct buffer before = call->out;
+    call->out = (struct buffer)BUFFER_INIT;
+    if (call->binding == VIM_JSON) {
+        buffer_append_char(&call->out, '{'); /* so that the writer sees where it stands */
+    }
+    size_t start = call->out.length;
+    write_page(call, cursor, fields.objects, &fields, cursor->page_size, PAGE_BYTES);
+    struct buffer objects = call->out;
+    call->out = before;
+    bool more = cursor->next < cursor->items->len;
+    if (more) {
+        if (cursor->token == NULL) {
+            cursor->token = g_uuid_string_random();
+        }
+        vim_write_member(&call->writer, fields.token, &cursor->token);
+    }
+    if (call->binding == VIM_JSON) {
+        buffer_append_char(&call->out, ',');
+    }
+    buffer_append(&call->out, objects.data + start, objects.length - start);
+    buffer_free(&objects);
+    vim_write_end(&call->writer, field);
+    if (more) {
+        vim_session_keep_cursor(call->session, cursor, cursor_free, MAX_CURSORS);
+    } else {
+        cursor_free(cursor);
+    }
+    return NULL;
+}
+
+static guint page_size(const struct RetrieveOptions *options)
+{
+    return options != NULL && options->maxObjects.set && options->maxObjects.value > 0
+               ? (guint)options->maxObjects.value
+               : G_MAXUINT;
+}
+
+struct vim_fault *property_retrieve_ex(struct vim_call *call, const struct RetrievePropertiesEx_args *args)
+{
+    struct property_cursor *cursor = NULL;
+    struct vim_fault *fault = open_read(call, args->specSet.items, args->specSet.n, &cursor);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (cursor->items->len == 0) {
+        cursor_free(cursor); /* nothing found is no result at all */
+        return NULL;
+    }
+    cursor->page_size = call->session != NULL ? page_size(args->options) : G_MAXUINT;
+    return write_result(call, cursor);
+}
+
+static bool has_token(const void *cursor, const char *token)
+{
+    return strcmp(((const struct property_cursor *)cursor)->token, token) == 0;
+}
+
+static struct vim_fault *take_cursor(struct vim_call *call, const char *token, struct property_cursor **ret)
+{
+    struct property_cursor *cursor =
+        call->session != NULL ? vim_session_take_cursor(call->session, token, has_token) : NULL;
+    if (cursor == NULL) {
+        return fault_invalid_argument("token", "no read waits under the token \"%s\"", token);
+    }
+    *ret = cursor;
+    return NULL;
+}
+
+struct vim_fault *property_continue(struct vim_call *call, const struct ContinueRetrievePropertiesEx_args *args)
+{
+    struct property_cursor *cursor = NULL;
+    struct vim_fault *fault = take_cursor(call, args->token, &cursor);
+    return fault != NULL ? fault : write_result(call, cursor);
+}
+
+struct vim_fault *property_cancel(struct vim_call *call, const struct CancelRetrievePropertiesEx_args *args)
+{
+    struct property_cursor *cursor = NULL;
+    struct vim_fault *fault = take_cursor(call, args->token, &cursor);
+    if (fault == NULL) {
+        cursor_free(cursor);
+    }
+    return fault;
+}
+
+/* ---- VI/JSON's GET -------------------------------------------------------------------------------- */
+
+static void write_bare(void *data, const struct vim_value *value)
+{
+    struct vim_call *call = data;
+    struct vim_field field = {
+        .name = "returnval", .type = value->type, .flags = value->array ? VIM_ARRAY : 0, .open_tag = ""};
+    vim_write_member(&call->writer, &field, value->at);
+}
+
+struct vim_fault *vim_property_write(struct vim_call *call, const char *type_name, const char *id,
+                                     const char *text)
+{
+    const struct vim_type *type = vim_type_by_name(type_name);
+    struct vim_inventory *inventory = call->server->inventory;
+    if (type == NULL || type->kind != VIM_REF) {
+        return fault_invalid_type(type_name, "\"%s\" is not a managed object type", type_name);
+    }
+    struct vim_path *path = vim_path_new(type, text);
+    if (path == NULL) {
+        return fault_invalid_property(text, "%s has no property \"%s\"", type->name, text);
+    }
+    struct vim_ref ref = {type, (char *)id};
+    struct vim_fault *fault = NULL;
+    vim_read_lock(inventory);
+    struct vim_object *object = vim_inventory_find_ref(inventory, &ref);
+    struct vim_reader reader = vim_reader_new(call->server->authorization, call->session);
+    if (object == NULL || is_hidden(call, object)) {
+        fault = vim_call_gone(&ref);
+    } else if (!vim_may_read(&reader, object)) {
+        fault = fault_no_permission(ref, "System.Read", "System.Read is needed to read this");
+    } else {
+        property_get(call, object, path, write_bare, call);
+    }
+    vim_read_unlock(inventory);
+    vim_path_free(path);
+    return fault;
+}

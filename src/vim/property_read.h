@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Reading and writing objects' properties: what one-shot reads and updates share.
+ */
+#pragma once
+
+#include "vim/authorization.h"
+#include "vim/property_spec.h"
+#include "vim/server.h"
+
+/* The members of the answers, looked up once for a call. */
+struct property_fields {
+    const struct vim_field *objects, *token; /* of RetrieveResult */
+    const struct vim_field *obj, *propSet, *missingSet; /* of ObjectContent */
+    const struct vim_field *name, *val; /* of DynamicProperty */
+    const struct vim_field *missing_path, *missing_fault; /* of MissingProperty */
+};
+void property_fields_init(struct property_fields *fields);
+
+/* The value at a path of an object as this session sees it, given to `write`; nothing when it is unset.
+ * (read lock) */
+typedef void (*property_value_fn)(void *data, const struct vim_value *value);
+void property_get(const struct vim_call *call, const struct vim_object *object, const struct vim_path *path,
+                  property_value_fn fn, void *data);
+
+/* Writes an ObjectContent as an item of the array `field`. (read lock) */
+void property_write_object(struct vim_call *call, const struct property_fields *fields,
+                           const struct vim_field *field, const struct property_plan *plan,
+                           const struct vim_reader *reader, struct vim_object *object);
+
+/* The missingSet entry of a property that the session may not read. */
+void property_write_missing(struct vim_call *call, const struct property_fields *fields,
+                            const struct vim_object *object, const struct vim_path *path);
+
+/* RetrieveProperties and its kin. */
+struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args);
+struct vim_fault *property_retrieve_ex(struct vim_call *call, const struct RetrievePropertiesEx_args *args);
+struct vim_fault *property_continue(struct vim_call *call, const struct ContinueRetrievePropertiesEx_args *args);
+struct vim_fault *property_cancel(struct vim_call *call, const struct CancelRetrievePropertiesEx_args *args);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The constant files under /sdk: which versions of the API are served, and its WSDL.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct http_request;
+
+/* Answers a GET of such a file; false when the path names none. Any thread. */
+bool vim_server_file(struct http_request *request, const char *path);
+
+/* The generated WSDL, with a placeholder for the service's address (from tools/embed.py). */
+extern const char vim_service_wsdl[];

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The walker's memory side: make, copy, compare and free values by their descriptors.
+ * Nothing here fails (GLib aborts when memory runs out) and nothing is shared between threads.
+ */
+#pragma once
+
+#include "vim/type.h"
+
+/* A zeroed object of a data or managed type with vim_type set; to be freed with vim_free. */
+void *vim_new(const struct vim_type *type) G_GNUC_WARN_UNUSED_RESULT;
+/* Frees an object and all it owns; NULL is fine. */
+void vim_free(void *object);
+/* A deep copy of an object by its dynamic type; NULL gives NULL. */
+void *vim_copy(const void *object) G_GNUC_WARN_UNUSED_RESULT;
+/* Whether two objects (or NULLs) hold the same. */
+bool vim_equal(const void *a, const void *b);
+
+/* The same for a member: `at` is where it lies. Clearing leaves it unset. */
+void vim_field_clear(const struct vim_field *field, void *at);
+void vim_field_copy(const struct vim_field *field, const void *from, void *to);
+bool vim_field_equal(const struct vim_field *field, const void *a, const void *b);
+/* Whether a member has a value. Required scalars always have one. */
+bool vim_field_is_set(const struct vim_field *field, const void *at);
+/* Where a member of an object lies. */
+static inline void *vim_field_at(const struct vim_field *field, const void *object)
+{
+    return (char *)object + field->offset;
+}
+/* Where the value itself lies: behind the `set` flag of an optional number, else the member. */
+void *vim_field_value(const struct vim_field *field, const void *at);
+/* Bytes of one value of this type in an array or as a required member. */
+size_t vim_value_size(const struct vim_type *type);
+/* Clears the members of a struct that is not itself on the heap, such as a result. */
+void vim_clear_members(const struct vim_type *type, void *object);
+
+struct vim_ref vim_ref_make(const struct vim_type *type, const char *id);
+struct vim_ref vim_ref_copy(const struct vim_ref *ref);
+void vim_ref_clear(struct vim_ref *ref);
+bool vim_ref_equal(const struct vim_ref *a, const struct vim_ref *b);
+/* Replaces *to, which may be unset, by a copy of *from. */
+void vim_ref_set(struct vim_ref *to, const struct vim_ref *from);
+
+struct vim_any *vim_any_string(const char *value);
+struct vim_any *vim_any_int(int32_t value);
+struct vim_any *vim_any_long(int64_t value);
+struct vim_any *vim_any_boolean(bool value);
+/* Takes ownership of the object. */
+struct vim_any *vim_any_object(void *object);
+struct vim_any *vim_any_ref(const struct vim_ref *ref);
+/* A value of `type` copied from `value`, which lies as a required member would. */
+struct vim_any *vim_any_new(const struct vim_type *type, bool array, const void *value);
+void vim_any_free(struct vim_any *any);
+/* The string in it, or NULL when it holds something else. */
+const char *vim_any_get_string(const struct vim_any *any);
+
+/* Replaces a string member by a copy. */
+void vim_set_string(char **at, const char *value);
+
+/* Adds one value to an array member: `item` is moved in (its bytes are copied, ownership passes). */
+void vim_array_add(void *array, const struct vim_type *type, const void *item);
+/* Adds an object to an array of objects, a copied string to one of strings, a copied reference. */
+#define vim_array_add_object(array, object)                                                                \
+    do {                                                                                                   \
+        void *added_ = (object);                                                                           \
+        vim_array_add((array), *(const struct vim_type *const *)added_, &added_);                          \
+    } while (0)
+void vim_array_add_string(void *array, const char *value);
+void vim_array_add_ref(void *array, const struct vim_ref *ref);
+/* Removes item i, which must exist, and frees it; keeps the order of the others. */
+void vim_array_remove(void *array, const struct vim_type *type, uint32_t i);
+
+/* Sets an optional number. */
+#define vim_set_optional(member, number)                                                                   \
+    do {                                                                                                   \
+        (member)->set = true;                                                                              \
+        (member)->value = (number);                                                                        \
+    } while (0)
