@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From a virtual device of the VI API to what QEMU is told to make of it: a pure function.
+ *
+ * command.c calls it for a whole machine, hotplug.c for one device; both get the same objects, because
+ * QEMU takes QMP's arguments as JSON on its command line too. Where a device sits in the guest follows
+ * from its own key and its controller's bus number alone, never from what else there is: a guest never
+ * sees its disk or adapter move because another was added. The table of slots is in device.c.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct VirtualDevice;
+struct VirtualMachineConfigInfo;
+struct json_object;
+
+enum {
+    QEMU_SLOT_VIDEO = 2,
+    QEMU_SLOT_BALLOON = 3,
+    QEMU_SLOT_CHANNEL = 4,
+    QEMU_SLOT_RANDOM = 5,
+    QEMU_NAME_SIZE = 32, /* bytes of any name made by qemu_device_name() and qemu_node_name() */
+};
+
+/* A file that QEMU has, or will have when it starts. */
+struct qemu_file {
+    int32_t device_key;
+    int64_t fdset;       /* /dev/fdset/N, for disks, discs and serial ports */
+    const char *fd_name; /* "7" or a name given by getfd, for a tap, a kernel or a socket; borrowed */
+    bool read_only;
+    const char *format; /* borrowed */
+};
+
+/* What QEMU is told to make. All members are owned; the arrays hold struct json_object. */
+struct qemu_device_plan {
+    GPtrArray *blockdevs;       /* arguments of blockdev-add, in order */
+    struct json_object *netdev; /* argument of netdev_add, or NULL */
+    char *chardev;              /* value of -chardev, or NULL: there is no JSON form of it */
+    GPtrArray *devices;         /* arguments of device_add, in order */
+};
+
+/*
+ * Plans one device of config. files has those with the device's key, the writable top of a disk first. A
+ * boot_index of 0 leaves the device out of the boot order. A device that is always there (a keyboard), or
+ * has no meaning for QEMU, gives an empty plan. -EINVAL: it cannot sit where the configuration puts it, or
+ * lacks its file. -ENOTSUP: QEMU has no such device. Both say more in *ret_message.
+ */
+int qemu_device_plan(const struct VirtualMachineConfigInfo *config, const struct VirtualDevice *device,
+                     const struct qemu_file *files, size_t n_files, int boot_index,
+                     struct qemu_device_plan *ret, char **ret_message);
+void qemu_device_plan_clear(struct qemu_device_plan *plan);
+
+/* QEMU's names: of the device, of its top block node, of its network back end, of its character device. */
+void qemu_device_name(int32_t key, char out[static QEMU_NAME_SIZE]);
+void qemu_node_name(int32_t key, char out[static QEMU_NAME_SIZE]);
+void qemu_netdev_name(int32_t key, char out[static QEMU_NAME_SIZE]);
+void qemu_chardev_name(int32_t key, char out[static QEMU_NAME_SIZE]);
+/* The key in a name made by qemu_node_name() or, for parents of a disk, by the planner; 0 for any other. */
+int32_t qemu_node_key(const char *name);
+
+/* Whether the port is a socket that hypervisor_vm_open_serial can open, not a file. */
+bool qemu_serial_is_socket(const struct VirtualDevice *device);
+
+/* A device_add argument with driver and id; further strings by "name", value pairs, ended by NULL. */
+struct json_object *qemu_json_device(const char *driver, const char *id, ...) G_GNUC_NULL_TERMINATED;
+/* Adds "bus": "pci.0" and the address. */
+void qemu_json_pci(struct json_object *device, int slot, int function);
