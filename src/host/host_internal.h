@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of the host share, grouped by the file that implements it.
+ *
+ * Locks, in the order in which they are taken:
+ *   1. struct vm.job       one changing operation of a virtual machine at a time; held across I/O
+ *   2. host.registry       the list of registered virtual machines and its file; held while that is written
+ *   3. the inventory       memory work only
+ *   4. host.lock           small maps; memory work only
+ */
+#pragma once
+
+#include "host/datastore_path.h"
+#include "host/host.h"
+#include "hypervisor/hypervisor.h"
+#include "vim/faults.h"
+#include "vim/server.h"
+#include "vim/task.h"
+#include "vim/types.h"
+
+struct host {
+    struct vim_server *server;
+    struct hypervisor *hypervisor;
+    struct http_server *http;
+    struct users *users;
+    char *state_dir;
+    int state_fd; /* of that folder */
+    char *name; /* of the machine */
+    char **listen; /* as given */
+    bool plain_http;
+    char *first_password;
+    char *thumbprint;   /* SHA-1 of the certificate, or NULL */
+    GMutex registry;    /* see above */
+    GHashTable *registered; /* id -> "[ds] path.vmx", under registry */
+    uint64_t next_vm;   /* under registry */
+    GMutex lock;        /* see above */
+    GPtrArray *datastores;  /* of struct datastore *, owned; fixed after start but for CreateLocalDatastore */
+    GHashTable *reserved_names; /* of machines that are being made */
+    GHashTable *tickets;    /* console tickets; see console.c */
+    GThread *statistics;    /* see statistics.c */
+    GMutex statistics_lock; /* for waking it */
+    GCond statistics_wake;
+    int stopping;           /* atomic */
+    int64_t boot_time_us;
+    struct vim_ref about_host; /* ha-host */
+};
+
+/* ---- inventory.c: the objects that every standalone host has --------------------------------------- */
+
+#define HOST_ID "ha-host"
+#define HOST_ROOT_FOLDER_ID "ha-folder-root"
+#define HOST_DATACENTER_ID "ha-datacenter"
+#define HOST_VM_FOLDER_ID "ha-folder-vm"
+#define HOST_HOST_FOLDER_ID "ha-folder-host"
+#define HOST_DATASTORE_FOLDER_ID "ha-folder-datastore"
+#define HOST_NETWORK_FOLDER_ID "ha-folder-network"
+#define HOST_COMPUTE_ID "ha-compute-res"
+#define HOST_POOL_ID "ha-root-pool"
+#define HOST_NETWORK_ID "HaNetwork-VM Network"
+#define HOST_NETWORK_NAME "VM Network"
+#define HOST_BROWSER_ID "ha-env-browser"
+
+/* Builds the inventory without virtual machines and datastores. */
+void host_inventory_build(struct host *host);
+/* When all objects are there: hands the managers to those who keep their properties. */
+int host_inventory_attach(struct host *host, char **ret_message);
+struct AboutInfo *host_about(const struct host *host);
+extern const struct ServiceInstance_methods host_service_instance_methods;
+
+/* ---- host_system.c: the machine itself ------------------------------------------------------------ */
+
+struct HostSystem *host_system_properties(struct host *host);
+int64_t host_memory_bytes(void);
+int host_cpu_mhz(void);
+
+/* ---- datastore.c ---------------------------------------------------------------------------------- */
+
+struct datastore {
+    char *name;
+    char *path;        /* absolute folder on this machine */
+    int fd;            /* of that folder; every file is opened beneath it */
+    struct vim_ref ref;
+    struct vim_ref browser;
+};
+
+int host_datastores_load(struct host *host, char **ret_message);
+void host_datastores_free(struct host *host);
+/* By name, or NULL. Datastores live as long as the host. */
+struct datastore *host_datastore(struct host *host, const char *name);
+/* Parses "[ds] path" and finds the datastore: InvalidDatastorePath, InvalidDatastore. */
+struct vim_fault *host_resolve(struct host *host, const char *text, const char *property,
+                               struct datastore **ret_datastore, char **ret_path);
+/* A file fault for an errno of an operation on "[ds] path". */
+struct vim_fault *host_file_fault(const char *datastore_path, int error, const char *what);
+/* Reads free space again. */
+void host_datastore_refresh(struct host *host, struct datastore *datastore);
+extern const struct Datastore_methods host_datastore_methods;
+extern const struct HostDatastoreSystem_methods host_datastore_system_methods;
+extern const struct HostDatastoreBrowser_methods host_datastore_browser_methods;
+extern const struct FileManager_methods host_file_manager_methods;
+extern const struct VirtualDiskManager_methods host_virtual_disk_manager_methods;
+
+/* ---- folder_files.c: /folder over HTTP ------------------------------------------------------------- */
+
+struct http_request;
+void host_folder_begin(struct host *host, struct http_request *request);
+bool host_folder_handle(struct host *host, struct http_request *request, const char *path);
+
+/* ---- console.c: tickets, /ticket over WebSocket ---------------------------------------------------- */
+
+bool host_ticket_handle(struct host *host, struct http_request *request, const char *path);
+void host_tickets_free(struct host *host);
+
+/* ---- statistics.c --------------------------------------------------------------------------------- */
+
+void host_statistics_start(struct host *host);
+void host_statistics_stop(struct host *host);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The machine itself, as HostSystem shows it: what the kernel says in /proc and /sys, and nothing invented.
+ */
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/host_internal.h"
+#include "vim/value.h"
+
+/* The rest of the first line in a /proc file that begins with `name`, without ": "; freed with g_free. */
+static char *proc_value(const char *path, const char *name)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return NULL;
+    }
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        const char *colon = strchr(*line, ':');
+        if (g_str_has_prefix(*line, name) && colon != NULL) {
+            return g_strstrip(g_strdup(colon + 1));
+        }
+    }
+    return NULL;
+}
+
+/* A file of /sys in one line, or `fallback`. */
+static char *sys_value(const char *path, const char *fallback)
+{
+    char *text = NULL;
+    if (g_file_get_contents(path, &text, NULL, NULL) && g_strstrip(text)[0] != '\0') {
+        return text;
+    }
+    g_free(text);
+    return g_strdup(fallback);
+}
+
+int64_t host_memory_bytes(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (int64_t)info.totalram * info.mem_unit : 0;
+}
+
+int host_cpu_mhz(void)
+{
+    g_autofree char *text = proc_value("/proc/cpuinfo", "cpu MHz");
+    return text != NULL ? (int)g_ascii_strtod(text, NULL) : 1000;
+}
+
+/* The machine's UUID; a made-up one for a machine that does not tell is kept in the state folder. */
+static char *machine_uuid(const struct host *host)
+{
+    char *uuid = sys_value("/sys/class/dmi/id/product_uuid", "");
+    if (g_uuid_string_is_valid(uuid)) {
+        return uuid;
+    }
+    g_free(uuid);
+    g_autofree char *path = g_build_filename(host->state_dir, "machine-uuid", NULL);
+    uuid = sys_value(path, "");
+    if (!g_uuid_string_is_valid(uuid)) {
+        g_free(uuid);
+        uuid = g_uuid_string_random();
+        (void)file_replace(host->state_fd, "machine-uuid", uuid, strlen(uuid), 0600);
+    }
+    return uuid;
+}
+
+static struct HostHardwareSummary *hardware_summary(const struct host *host)
+{
+    struct HostHardwareSummary *hardware = HostHardwareSummary_new();
+    g_autofree char *cores = proc_value("/proc/cpuinfo", "cpu cores");
+    g_autofree char *siblings = proc_value("/proc/cpuinfo", "siblings");
+    int threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int per_package = siblings != NULL ? MAX(atoi(siblings), 1) : threads;
+    hardware->vendor = sys_value("/sys/class/dmi/id/sys_vendor", "unknown");
+    hardware->model = sys_value("/sys/class/dmi/id/product_name", "unknown");
+    hardware->uuid = machine_uuid(host);
+    hardware->memorySize = host_memory_bytes();
+    hardware->cpuModel = proc_value("/proc/cpuinfo", "model name");
+    hardware->cpuMhz = host_cpu_mhz();
+    hardware->numCpuThreads = (int16_t)threads;
+    hardware->numCpuPkgs = (int16_t)MAX(threads / per_package, 1);
+    hardware->numCpuCores =
+        (int16_t)MIN(threads, hardware->numCpuPkgs * (cores != NULL ? MAX(atoi(cores), 1) : per_package));
+    return hardware;
+}
+
+static struct HostHardwareInfo *hardware_info(const struct HostHardwareSummary *summary)
+{
+    struct HostHardwareInfo *hardware = HostHardwareInfo_new();
+    hardware->systemInfo = HostSystemInfo_new();
+    hardware->systemInfo->vendor = g_strdup(summary->vendor);
+    hardware->systemInfo->model = g_strdup(summary->model);
+    hardware->systemInfo->uuid = g_strdup(summary->uuid);
+    hardware->cpuInfo = HostCpuInfo_new();
+    hardware->cpuInfo->numCpuPackages = summary->numCpuPkgs;
+    hardware->cpuInfo->numCpuCores = summary->numCpuCores;
+    hardware->cpuInfo->numCpuThreads = summary->numCpuThreads;
+    hardware->cpuInfo->hz = (int64_t)summary->cpuMhz * 1000000;
+    hardware->memorySize = summary->memorySize;
+    return hardware;
+}
+
+static struct HostNetworkPolicy *network_policy(void)
+{
+    struct HostNetworkPolicy *policy = HostNetworkPolicy_new();
+    policy->security = HostNetworkSecurityPolicy_new();
+    vim_set_optional(&policy->security->allowPromiscuous, false);
+    vim_set_optional(&policy->security->macChanges, false);
+    vim_set_optional(&policy->security->forgedTransmits, false);
+    return policy;
+}
+
+/* One switch without uplinks: every adapter has address translation of its own behind it. */
+static struct HostNetworkInfo *network_info(void)
+{
+    struct HostNetworkInfo *network = HostNetworkInfo_new();
+    struct HostVirtualSwitch *vswitch = HostVirtualSwitch_new();
+    vswitch->name = g_strdup("vSwitch0");
+    vswitch->key = g_strdup("key-vim.host.VirtualSwitch-vSwitch0");
+    vswitch->numPorts = vswitch->numPortsAvailable = 4096;
+    vim_set_optional(&vswitch->mtu, 1500);
+    vim_array_add_string(&vswitch->portgroup, "key-vim.host.PortGroup-" HOST_NETWORK_NAME);
+    vswitch->spec = HostVirtualSwitchSpec_new();
+    vswitch->spec->numPorts = vswitch->numPorts;
+    vswitch->spec->policy = network_policy();
+    vim_array_add_object(&network->vswitch, vswitch);
+    struct HostPortGroup *group = HostPortGroup_new();
+    group->key = g_strdup("key-vim.host.PortGroup-" HOST_NETWORK_NAME);
+    group->vswitch = g_strdup(vswitch->key);
+    group->computedPolicy = network_policy();
+    group->spec = HostPortGroupSpec_new();
+    group->spec->name = g_strdup(HOST_NETWORK_NAME);
+    group->spec->vswitchName = g_strdup(vswitch->name);
+    group->spec->policy = HostNetworkPolicy_new();
+    vim_array_add_object(&network->portgroup, group);
+    return network;
+}
+
+static struct HostConfigInfo *config_info(const struct host *host)
+{
+    struct HostConfigInfo *config = HostConfigInfo_new();
+    config->host = vim_ref_copy(&host->about_host);
+    config->product = host_about(host);
+    config->storageDevice = HostStorageDeviceInfo_new();
+    config->network = network_info();
+    return config;
+}
+
+static struct HostCapability *capability(void)
+{
+    /* A capability that is not set here is not there: all members are false to begin with. */
+    struct HostCapability *can = HostCapability_new();
+    can->screenshotSupported = true;
+    can->preAssignedPCIUnitNumbersSupported = true;
+    can->accel3dSupported = false;
+    return can;
+}
+
+static struct HostListSummary *summary(struct host *host)
+{
+    struct HostListSummary *summary = HostListSummary_new();
+    summary->host = vim_ref_copy(&host->about_host);
+    summary->hardware = hardware_summary(host);
+    summary->config = HostConfigSummary_new();
+    summary->config->name = g_strdup(host->name);
+    summary->config->port = 443;
+    summary->config->sslThumbprint = g_strdup(host->thumbprint);
+    summary->config->product = host_about(host);
+    summary->quickStats = HostListSummaryQuickStats_new();
+    summary->overallStatus = ManagedEntityStatus_green;
+    return summary;
+}
+
+struct HostSystem *host_system_properties(struct host *host)
+{
+    struct HostSystem *system = HostSystem_new();
+    system->name = g_strdup(host->name);
+    system->overallStatus = ManagedEntityStatus_green;
+    system->configStatus = ManagedEntityStatus_green;
+    system->summary = summary(host);
+    system->hardware = hardware_info(system->summary->hardware);
+    system->runtime = HostRuntimeInfo_new();
+    system->runtime->connectionState = HostSystemConnectionState_connected;
+    system->runtime->powerState = HostSystemPowerState_poweredOn;
+    system->runtime->bootTime = host->boot_time_us;
+    system->summary->runtime = vim_copy(system->runtime);
+    system->capability = capability();
+    system->licensableResource = HostLicensableResourceInfo_new();
+    system->config = config_info(host);
+    system->configManager = HostConfigManager_new();
+    system->configManager->datastoreSystem = vim_ref_make(&HostDatastoreSystem_type, "ha-datastoresystem");
+    system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
+    struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
+    vim_array_add_ref(&system->network, &network);
+    return system;
+}

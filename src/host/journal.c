@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What to undo, or to finish, after a crash.
+ *
+ * Before an operation makes or removes files it writes STATE/journal/<id>.json, which names them; when it is
+ * over, one way or the other, that file goes. What counts is decided by one atomic replacement in between:
+ *
+ *   create    [journal] make files ... [vms.json: COMMIT] [journal gone]   not registered: files go
+ *   disks     [journal] make disks ... [.vmx: COMMIT]     [journal gone]   not in the .vmx: files go
+ *   destroy   [journal] [vms.json: COMMIT] remove files   [journal gone]   not registered: files go
+ *
+ * If we die in between, the next start finds the journal and the state of the commit, and removes what
+ * belongs to neither.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/vm.h"
+#include "vim/store.h"
+#include "vim/value.h"
+
+#define JOURNAL_DIR "journal"
+
+static const char *const kind_names[] = {
+    [JOURNAL_CREATE] = "create",
+    [JOURNAL_DISKS] = "disks",
+    [JOURNAL_DESTROY] = "destroy",
+};
+
+static char *journal_name(const char *vm_id)
+{
+    return g_strdup_printf(JOURNAL_DIR "/%s.json", vm_id);
+}
+
+static void add_pair(GPtrArray *pairs, const char *key, const char *value)
+{
+    struct KeyValue *pair = KeyValue_new();
+    pair->key = g_strdup(key);
+    pair->value = g_strdup(value);
+    g_ptr_array_add(pairs, pair);
+}
+
+int journal_begin(struct host *host, const char *vm_id, enum journal_kind kind, const char *vmx_path,
+                  GPtrArray *paths)
+{
+    g_autofree char *name = journal_name(vm_id);
+    g_autofree char *path = g_build_filename(host->state_dir, name, NULL);
+    g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(vim_free);
+    add_pair(pairs, kind_names[kind], vmx_path);
+    for (guint i = 0; i < paths->len; i++) {
+        add_pair(pairs, "file", g_ptr_array_index(paths, i));
+    }
+    int error = file_mkdir(host->state_fd, JOURNAL_DIR, 0700);
+    return error != 0 ? error : vim_store_save(path, pairs);
+}
+
+void journal_end(struct host *host, const char *vm_id)
+{
+    g_autofree char *name = journal_name(vm_id);
+    (void)file_remove(host->state_fd, name); /* left over, it is found harmless at the next start */
+}
+
+static void remove_one(struct host *host, const char *text)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    bool folder = g_str_has_suffix(text, "/");
+    if (datastore_path_parse(text, -1, &path, &rule) != 0) {
+        return;
+    }
+    struct datastore *datastore = host_datastore(host, path.datastore);
+    if (datastore == NULL) {
+        return;
+    }
+    if (!folder) {
+        (void)file_remove(datastore->fd, path.path);
+        return;
+    }
+    int parent = -1;
+    const char *name = NULL;
+    if (file_open_parent(datastore->fd, path.path, &parent, &name) == 0) {
+        (void)unlinkat(parent, name, AT_REMOVEDIR); /* stays when something else is in it */
+        close(parent);
+    }
+}
+
+void journal_remove_files(struct host *host, GPtrArray *paths)
+{
+    for (guint i = 0; i < paths->len; i++) {
+        remove_one(host, g_ptr_array_index(paths, i));
+    }
+}
+
+/* Whether the .vmx names the file: its last component stands in it as a value. */
+static bool vmx_names(const char *vmx_text, const char *path)
+{
+    g_autofree char *quoted = g_strdup_printf("\"%s\"", datastore_path_basename(path));
+    return strstr(vmx_text, quoted) != NULL;
+}
+
+static char *read_vmx(struct host *host, const char *vmx_path)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    if (datastore_path_parse(vmx_path, -1, &path, &rule) == 0) {
+        struct datastore *datastore = host_datastore(host, path.datastore);
+        if (datastore != NULL) {
+            (void)file_read(datastore->fd, path.path, 4 << 20, &text, &length);
+        }
+    }
+    return text;
+}
+
+/* A disk is a descriptor and its data: both go unless the .vmx names the descriptor. */
+static void recover_disks(struct host *host, const char *vmx_path, GPtrArray *paths)
+{
+    g_autofree char *text = read_vmx(host, vmx_path);
+    for (guint i = 0; text != NULL && i < paths->len; i++) {
+        const char *path = g_ptr_array_index(paths, i);
+        g_autofree char *descriptor = datastore_path_with_suffix(path, ".vmdk");
+        if (!vmx_names(text, descriptor)) {
+            remove_one(host, path);
+        }
+    }
+}
+
+static void recover_one(struct host *host, const char *name)
+{
+    g_autofree char *id = g_strndup(name, strlen(name) - strlen(".json"));
+    g_autofree char *path = g_build_filename(host->state_dir, JOURNAL_DIR, name, NULL);
+    g_autofree char *message = NULL;
+    g_autoptr(GPtrArray) pairs = NULL;
+    if (vim_store_load(path, &pairs, &message) != 0 || pairs->len == 0) {
+        g_warning("%s: %s: left as it is", path, message != NULL ? message : "empty");
+        return;
+    }
+    const struct KeyValue *head = g_ptr_array_index(pairs, 0);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+    for (guint i = 1; i < pairs->len; i++) {
+        g_ptr_array_add(paths, ((struct KeyValue *)g_ptr_array_index(pairs, i))->value);
+    }
+    if (g_str_equal(head->key, kind_names[JOURNAL_DISKS])) {
+        recover_disks(host, head->value, paths);
+    } else if (!g_hash_table_contains(host->registered, id)) {
+        journal_remove_files(host, paths);
+    }
+    journal_end(host, id);
+}
+
+void journal_recover(struct host *host)
+{
+    g_autofree char *folder = g_build_filename(host->state_dir, JOURNAL_DIR, NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name = NULL;
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        if (g_str_has_suffix(name, ".json")) {
+            recover_one(host, name);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Virtual machines of a host, grouped by the file that implements what is declared.
+ *
+ * A VirtualMachine object's properties are what clients see; its .vmx file is what survives. A change is
+ * written to the .vmx first and shown afterwards. An operation runs on a task's thread, takes the machine's
+ * job (only one at a time: a second one gets TaskInProgress), copies the configuration, does its I/O, and
+ * then shows the outcome under the inventory's lock.
+ */
+#pragma once
+
+#include "host/host_internal.h"
+
+/* ---- vm.c: the object and what it shows ------------------------------------------------------------ */
+
+struct vm {
+    gatomicrefcount references;
+    struct host *host;
+    char *id;       /* "vm-12" */
+    char *vmx_path; /* "[ds] folder/name.vmx" */
+    GMutex job;     /* see above; only tried, never waited for */
+    int guest_shut_down; /* atomic: the guest has powered itself off, its process is about to go */
+};
+
+struct vm *vm_ref(struct vm *vm);
+void vm_unref(struct vm *vm);
+#define VM_AUTO __attribute__((cleanup(vm_cleanup))) struct vm *
+static inline void vm_cleanup(struct vm **vm)
+{
+    vm_unref(*vm);
+}
+
+/* The machine that a call is for, with a reference: ManagedObjectNotFound. */
+struct vim_fault *vm_of_call(struct vim_call *call, struct vm **ret);
+/* By id, with a reference, or NULL. */
+struct vm *vm_find(struct host *host, const char *id);
+struct vim_ref vm_reference(const struct vm *vm); /* borrows vm->id */
+
+/* Shows a machine (powered off) with this configuration, which is moved in. (no lock held) */
+struct vm *vm_show(struct host *host, const char *id, const char *vmx_path,
+                   struct VirtualMachineConfigInfo *config);
+/* Takes it off the inventory. (no lock held) */
+void vm_hide(struct vm *vm);
+
+/* A copy of the configuration, and the power state, as shown now. NULL when it is gone. */
+struct VirtualMachineConfigInfo *vm_config(struct vm *vm);
+enum VirtualMachinePowerState vm_power_state(struct vm *vm);
+/* Shows another configuration, which is moved in. (no lock held) */
+void vm_set_config(struct vm *vm, struct VirtualMachineConfigInfo *config);
+void vm_set_power_state(struct vm *vm, enum VirtualMachinePowerState state);
+/* Fills the disks' capacities, labels and summaries that a configuration read from a file lacks. */
+void vm_config_complete(struct vm *vm, struct VirtualMachineConfigInfo *config);
+
+/* Begins and ends an operation on the task's thread: TaskInProgress, ManagedObjectNotFound. */
+struct vim_fault *vm_begin(struct vm *vm, struct vim_task *task);
+void vm_end(struct vm *vm);
+/* InvalidPowerState unless the machine is in this state. */
+struct vim_fault *vm_require_power(struct vm *vm, enum VirtualMachinePowerState required);
+
+/* Starts a task on the machine that the call is for. `data` is moved in; run gets it in vm_task.data. */
+struct vm_task {
+    struct vm *vm;
+    void *data;
+    void (*data_free)(void *data);
+    struct vim_fault *(*run)(struct vim_task *task, struct vm *vm, void *data);
+};
+struct vim_fault *vm_task_start(struct vim_call *call, const char *description_id,
+                                struct vim_fault *(*run)(struct vim_task *task, struct vm *vm, void *data),
+                                void *data, void (*data_free)(void *data), bool cancelable,
+                                struct vim_ref *ret_task);
+/* Posts an event about the machine for the task's user. */
+#define vm_event(vm, task, type, ...)                                                                      \
+    do {                                                                                                   \
+        struct vim_ref about_ = vm_reference(vm);                                                          \
+        vim_event_post_for((vm)->host->server, (struct Event *)type##_new(), &about_,                      \
+                           (task) != NULL ? vim_task_user(task) : NULL, __VA_ARGS__);                      \
+    } while (0)
+
+/* ---- vm_files.c: the .vmx file and the files that a start needs ------------------------------------ */
+
+/* Reads and maps a .vmx: FileNotFound, InvalidVmConfig... */
+struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct VirtualMachineConfigInfo **ret);
+/* Writes the configuration into the .vmx, keeping what it does not know: the old file or the new. */
+struct vim_fault *vm_save(struct host *host, const char *vmx_path,
+                          const struct VirtualMachineConfigInfo *config);
+/* Single keys beside the configuration: NULL removes. */
+struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const char *key, const char *value);
+/* The value of a single key, freed with g_free, or NULL. */
+char *vm_load_key(struct host *host, const char *vmx_path, const char *key);
+
+/* The opened files of a start. */
+struct vm_files {
+    GArray *files; /* of struct hypervisor_file; the fds are owned */
+};
+struct vim_fault *vm_files_open(struct host *host, const struct VirtualMachineConfigInfo *config,
+                                struct vm_files *ret);
+/* Opens the file behind one device; *ret_fd is -1 for a device that has none. */
+struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDevice *device,
+                                       struct hypervisor_file *ret);
+void vm_files_close(struct vm_files *files);
+
+/* ---- journal.c: what to undo, or to finish, after a crash ------------------------------------------- */
+
+/* Written before files are made or removed, gone when the operation is over. */
+enum journal_kind {
+    JOURNAL_CREATE = 1, /* a new machine: unless it was registered, its files go */
+    JOURNAL_DISKS,      /* new disks of a machine: those that its .vmx does not name go */
+    JOURNAL_DESTROY,    /* a machine is destroyed: once it is not registered, its files go */
+};
+/* `paths`: "[ds] file" and "[ds] folder/" (a folder goes only when it is empty). 0 or a negative errno. */
+int journal_begin(struct host *host, const char *vm_id, enum journal_kind kind, const char *vmx_path,
+                  GPtrArray *paths);
+void journal_end(struct host *host, const char *vm_id);
+/* Removes the files that a journal names, as far as they exist. */
+void journal_remove_files(struct host *host, GPtrArray *paths);
+/* At start, when the list of registered machines is known and before any is shown. */
+void journal_recover(struct host *host);
+
+/* ---- registry.c: which machines there are ----------------------------------------------------------- */
+
+int registry_load(struct host *host, char **ret_message);
+/* A new id, never used before. */
+char *registry_new_id(struct host *host);
+/* Adds and removes; the file is written before this returns. */
+struct vim_fault *registry_add(struct host *host, const char *id, const char *vmx_path);
+struct vim_fault *registry_remove(struct host *host, const char *id);
+/* Shows all registered machines, and finds those that run. */
+void registry_show(struct host *host);
+/* The machine whose .vmx this is, with a reference, or NULL. */
+struct vm *registry_find_path(struct host *host, const char *vmx_path);
+
+/* ---- vm_create.c ------------------------------------------------------------------------------------ */
+
+extern const struct Folder_methods host_folder_methods;
+extern const struct ResourcePool_methods host_resource_pool_methods;
+struct vim_fault *vm_unregister_call(struct vim_call *call, const struct UnregisterVM_args *args);
+struct vim_fault *vm_destroy_call(struct vim_call *call, const struct Destroy_Task_args *args,
+                                  struct Destroy_Task_result *ret);
+struct vim_fault *vm_rename_call(struct vim_call *call, const struct Rename_Task_args *args,
+                                 struct Rename_Task_result *ret);
+/* DuplicateName or InvalidName when a machine may not be called so. */
+struct vim_fault *vm_check_name(struct host *host, const char *name, const struct vm *except);
+
+/* ---- vm_spec.c: what a VirtualMachineConfigSpec changes --------------------------------------------- */
+
+/* A change that has been checked, and what has to be done for it besides writing the .vmx. */
+struct vm_change {
+    struct VirtualMachineConfigInfo *config; /* as it will be; owned */
+    GPtrArray *new_disks;                    /* of struct VirtualDisk * in config: files to be made */
+    GPtrArray *removed_files;                /* of char *: "[ds] path.vmdk" to be deleted afterwards */
+    GPtrArray *added;                        /* of struct VirtualDevice * in config */
+    GPtrArray *removed;                      /* of struct VirtualDevice *, owned copies */
+    GPtrArray *edited;                       /* of struct VirtualDevice * in config */
+};
+/* A configuration with the devices that every machine has. */
+struct VirtualMachineConfigInfo *vm_spec_new_config(void);
+/* Works out what `spec` makes of `config` (copied): a typed fault naming the property, or *ret. Nothing
+ * outside memory changes. `folder` is "[ds] folder" of the machine. */
+struct vim_fault *vm_spec_apply(struct host *host, const struct VirtualMachineConfigInfo *config,
+                                const char *folder, const struct VirtualMachineConfigSpec *spec,
+                                bool powered_on, struct vm_change **ret);
+void vm_change_free(struct vm_change *change);
+/* Makes the new disks' files; on a fault those made are removed again. */
+struct vim_fault *vm_change_make_disks(struct host *host, struct vm_change *change);
+/* The files that making the disks may leave: for the journal. */
+GPtrArray *vm_change_paths(struct vm_change *change);
+void vm_disk_paths(const char *vmdk, GPtrArray *paths);
+
+/* ---- vm_devices.c: device keys, unit numbers, labels ------------------------------------------------- */
+
+struct VirtualDevice *vm_device_by_key(const struct VirtualMachineConfigInfo *config, int32_t key);
+/* Gives a new device its key, unit and label, and checks that its controller takes it. */
+struct vim_fault *vm_device_place(struct VirtualMachineConfigInfo *config, struct VirtualDevice *device,
+                                  unsigned index);
+/* Fills deviceInfo of a device from what it is. */
+void vm_device_describe(struct VirtualDevice *device);
+/* Rebuilds VirtualController.device of all controllers. */
+void vm_device_link(struct VirtualMachineConfigInfo *config);
+
+/* ---- vm_power.c, vm_reconfigure.c, console.c: methods ------------------------------------------------ */
+
+extern const struct VirtualMachine_methods host_virtual_machine_methods;
+#define VM_METHOD(function, Name)                                                                          \
+    struct vim_fault *function(struct vim_call *call, const struct Name##_args *args,                      \
+                               struct Name##_result *ret)
+VM_METHOD(vm_power_on_call, PowerOnVM_Task);
+VM_METHOD(vm_power_off_call, PowerOffVM_Task);
+VM_METHOD(vm_reset_call, ResetVM_Task);
+VM_METHOD(vm_suspend_call, SuspendVM_Task);
+struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args);
+VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
+VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
+VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
+/* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */
+void vm_on_event(void *host, const char *id, const struct hypervisor_event *event);
+/* Shows that a machine was found running at start. */
+void vm_adopted(struct vm *vm);

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The .vmx file as configuration, and the files that a running virtual machine has open. See vm.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/disk_image.h"
+#include "host/guest_os.h"
+#include "host/vm.h"
+#include "host/vmx.h"
+#include "host/vmx_config.h"
+#include "vim/value.h"
+
+/* ---- the .vmx file ---------------------------------------------------------------------------------- */
+
+/* Reads the dictionary; *ret_vmx is a new one when the file does not exist and `create` is set. */
+static struct vim_fault *read_vmx(struct host *host, const char *vmx_path, bool create,
+                                  struct datastore **ret_datastore, char **ret_path, struct vmx **ret_vmx)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *message = NULL;
+    g_autofree char *path = NULL;
+    struct datastore *datastore = NULL;
+    size_t length = 0;
+    struct vim_fault *fault = host_resolve(host, vmx_path, "vmPathName", &datastore, &path);
+    if (fault != NULL) {
+        return fault;
+    }
+    int error = file_read(datastore->fd, path, VMX_MAX_BYTES, &text, &length);
+    if (error == -ENOENT && create) {
+        *ret_vmx = vmx_new();
+    } else if (error != 0) {
+        return host_file_fault(vmx_path, error, "cannot be read");
+    } else if (vmx_parse(text, length, ret_vmx, &message) != 0) {
+        return fault_invalid_vm_config(vmx_path, "%s: %s", vmx_path, message);
+    }
+    *ret_datastore = datastore;
+    *ret_path = g_steal_pointer(&path);
+    return NULL;
+}
+
+static struct vim_fault *write_vmx(const struct datastore *datastore, const char *path, const char *vmx_path,
+                                   const struct vmx *dictionary)
+{
+    size_t length = 0;
+    g_autofree char *text = vmx_format(dictionary, &length);
+    int error = file_replace(datastore->fd, path, text, length, 0644);
+    return error == 0 ? NULL : host_file_fault(vmx_path, error, "cannot be written");
+}
+
+/* Looks a disk up for vmx_to_config. */
+static int find_disk(void *data, const char *file_name, struct disk_image_info *ret)
+{
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *message = NULL;
+    VIM_FAULT_AUTO fault = host_resolve(data, file_name, "fileName", &datastore, &path);
+    return fault == NULL ? disk_image_get_info(datastore->fd, path, ret, &message) : -ENOENT;
+}
+
+/* References and labels, and identities that the file lacks: what a .vmx does not hold. */
+static void complete(struct host *host, struct VirtualMachineConfigInfo *config)
+{
+    const char *full_name = guest_os_full_name(config->guestId != NULL ? config->guestId : "");
+    vim_set_string(&config->guestFullName, full_name != NULL ? full_name : config->guestId);
+    config->modified = vim_now_us(host->server);
+    if (config->uuid == NULL) {
+        config->uuid = g_uuid_string_random();
+    }
+    if (config->instanceUuid == NULL) {
+        config->instanceUuid = g_uuid_string_random();
+    }
+    for (uint32_t i = 0; i < config->hardware->device.n; i++) {
+        struct VirtualDevice *device = config->hardware->device.items[i];
+        if (vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
+            struct VirtualDeviceFileBackingInfo *backing = (void *)device->backing;
+            struct datastore *datastore = NULL;
+            g_autofree char *path = NULL;
+            VIM_FAULT_AUTO fault = host_resolve(host, backing->fileName, "fileName", &datastore, &path);
+            if (fault == NULL) {
+                vim_ref_set(&backing->datastore, &datastore->ref);
+            }
+        } else if (vim_is_a(device->backing, &VirtualEthernetCardNetworkBackingInfo_type)) {
+            struct VirtualEthernetCardNetworkBackingInfo *backing = (void *)device->backing;
+            if (g_strcmp0(backing->deviceName, HOST_NETWORK_NAME) == 0) {
+                struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
+                vim_ref_set(&backing->network, &network);
+            }
+        }
+        vm_device_describe(device);
+    }
+    vm_device_link(config);
+}
+
+struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct VirtualMachineConfigInfo **ret)
+{
+    g_autoptr(vmx) dictionary = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *message = NULL;
+    struct datastore *datastore = NULL;
+    struct VirtualMachineConfigInfo *config = NULL;
+    struct vim_fault *fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (vmx_to_config(dictionary, datastore->name, path, find_disk, host, &config, &message) != 0) {
+        return fault_invalid_vm_config(vmx_path, "%s: %s", vmx_path, message);
+    }
+    vim_set_string(&config->files->vmPathName, vmx_path);
+    complete(host, config);
+    *ret = config;
+    return NULL;
+}
+
+struct vim_fault *vm_save(struct host *host, const char *vmx_path,
+                          const struct VirtualMachineConfigInfo *config)
+{
+    g_autoptr(vmx) dictionary = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *message = NULL;
+    struct datastore *datastore = NULL;
+    struct vim_fault *fault = read_vmx(host, vmx_path, true, &datastore, &path, &dictionary);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (vmx_update(dictionary, config, &message) != 0) {
+        return fault_invalid_vm_config(vmx_path, "%s: %s", vmx_path, message);
+    }
+    return write_vmx(datastore, path, vmx_path, dictionary);
+}
+
+struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const char *key, const char *value)
+{
+    g_autoptr(vmx) dictionary = NULL;
+    g_autofree char *path = NULL;
+    struct datastore *datastore = NULL;
+    struct vim_fault *fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (g_strcmp0(vmx_get(dictionary, key), value) == 0) {
+        return NULL;
+    }
+    if (value == NULL) {
+        vmx_remove(dictionary, key);
+    } else if (vmx_set(dictionary, key, value) != 0) {
+        return fault_invalid_vm_config(key, "%s: \"%s\" cannot be a value", key, value);
+    }
+    return write_vmx(datastore, path, vmx_path, dictionary);
+}
+
+char *vm_load_key(struct host *host, const char *vmx_path, const char *key)
+{
+    g_autoptr(vmx) dictionary = NULL;
+    g_autofree char *path = NULL;
+    struct datastore *datastore = NULL;
+    VIM_FAULT_AUTO fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
+    return fault == NULL ? g_strdup(vmx_get(dictionary, key)) : NULL;
+}
+
+/* ---- opened files ------------------------------------------------------------------------------------ */
+
+static struct vim_fault *open_disk(struct host *host, const struct VirtualDevice *device,
+                                   struct hypervisor_file *ret)
+{
+    const char *name = ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName;
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *message = NULL;
+    struct vim_fault *fault = host_resolve(host, name, "backing.fileName", &datastore, &path);
+    if (fault != NULL) {
+        return fault;
+    }
+    int error = disk_image_open(datastore->fd, path, false, &ret->fd, &message);
+    ret->format = "qcow2";
+    return error == 0 ? NULL : host_file_fault(name, error, message);
+}
+
+static struct vim_fault *open_plain(struct host *host, const char *name, int flags, struct hypervisor_file *ret)
+{
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    struct vim_fault *fault = host_resolve(host, name, "backing.fileName", &datastore, &path);
+    if (fault != NULL) {
+        return fault;
+    }
+    int error = file_open(datastore->fd, path, flags, 0644, &ret->fd);
+    ret->format = "raw";
+    ret->read_only = (flags & O_ACCMODE) == O_RDONLY;
+    return error == 0 ? NULL : host_file_fault(name, error, "cannot be opened");
+}
+
+struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDevice *device,
+                                       struct hypervisor_file *ret)
+{
+    *ret = (struct hypervisor_file){.device_key = device->key, .fd = -1};
+    if (!vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
+        return NULL;
+    }
+    const char *name = ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName;
+    if (vim_is_a(device, &VirtualDisk_type)) {
+        return open_disk(host, device, ret);
+    }
+    if (vim_is_a(device, &VirtualSerialPort_type)) {
+        return open_plain(host, name, O_WRONLY | O_CREAT | O_APPEND, ret);
+    }
+    return open_plain(host, name, O_RDONLY, ret);
+}
+
+/* A kernel that is booted directly, and its initial RAM disk: files of a datastore, named in extraConfig. */
+static struct vim_fault *open_boot_files(struct host *host, const struct VirtualMachineConfigInfo *config,
+                                         GArray *files)
+{
+    static const struct {
+        const char *key;
+        int32_t device_key;
+    } boot[] = {{"tenkyu.kernel", HYPERVISOR_KEY_KERNEL}, {"tenkyu.initrd", HYPERVISOR_KEY_INITRD}};
+    struct vim_fault *fault = NULL;
+    for (uint32_t i = 0; i < config->extraConfig.n && fault == NULL; i++) {
+        const struct OptionValue *option = config->extraConfig.items[i];
+        for (size_t k = 0; k < G_N_ELEMENTS(boot) && fault == NULL; k++) {
+            if (g_str_equal(option->key, boot[k].key)) {
+                struct hypervisor_file file = {.device_key = boot[k].device_key, .fd = -1};
+                fault = open_plain(host, vim_any_get_string(option->value), O_RDONLY, &file);
+                if (fault == NULL) {
+                    g_array_append_val(files, file);
+                }
+            }
+        }
+    }
+    return fault;
+}
+
+static bool wants_file(const struct VirtualDevice *device)
+{
+    /* A CD drive that is not connected at power-on has no medium; a disk always has its file. */
+    return vim_is_a(device, &VirtualDisk_type) || device->connectable == NULL ||
+           device->connectable->startConnected;
+}
+
+struct vim_fault *vm_files_open(struct host *host, const struct VirtualMachineConfigInfo *config,
+                                struct vm_files *ret)
+{
+    struct vim_fault *fault = NULL;
+    ret->files = g_array_new(FALSE, FALSE, sizeof(struct hypervisor_file));
+    for (uint32_t i = 0; i < config->hardware->device.n && fault == NULL; i++) {
+        const struct VirtualDevice *device = config->hardware->device.items[i];
+        struct hypervisor_file file = {.fd = -1};
+        if (wants_file(device)) {
+            fault = vm_files_open_device(host, device, &file);
+        }
+        if (fault == NULL && file.fd >= 0) {
+            g_array_append_val(ret->files, file);
+        }
+    }
+    return fault != NULL ? fault : open_boot_files(host, config, ret->files);
+}
+
+void vm_files_close(struct vm_files *files)
+{
+    for (guint i = 0; files->files != NULL && i < files->files->len; i++) {
+        close(g_array_index(files->files, struct hypervisor_file, i).fd);
+    }
+    g_clear_pointer(&files->files, g_array_unref);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ReconfigVM_Task, and the table of a virtual machine's methods.
+ *
+ *   check in memory -> [journal] make new disks -> plug into the running machine -> .vmx: COMMIT
+ *                   -> [journal gone] -> show -> delete files of removed disks
+ *
+ * A fault before the commit undoes what was done; a crash before it is undone at the next start, when the
+ * running machine is asked what it has.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/disk_image.h"
+#include "host/vm.h"
+#include "vim/event.h"
+#include "vim/value.h"
+
+/* ---- privileges ------------------------------------------------------------------------------------- */
+
+static enum vim_privilege privilege_of_device(const struct VirtualDeviceConfigSpec *change)
+{
+    bool disk = vim_is_a(change->device, &VirtualDisk_type);
+    switch (change->operation) {
+    case VirtualDeviceConfigSpecOperation_add:
+        if (disk && change->fileOperation == VirtualDeviceConfigSpecFileOperation_create) {
+            return VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ADD_NEW_DISK;
+        }
+        return disk ? VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ADD_EXISTING_DISK
+                    : VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ADD_REMOVE_DEVICE;
+    case VirtualDeviceConfigSpecOperation_remove:
+        return disk ? VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_REMOVE_DISK
+                    : VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ADD_REMOVE_DEVICE;
+    case VirtualDeviceConfigSpecOperation_edit:
+        if (vim_is_a(change->device, &VirtualCdrom_type)) {
+            return VIM_PRIVILEGE_VIRTUAL_MACHINE_INTERACT_SET_CD_MEDIA;
+        }
+        return disk ? VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_DISK_EXTEND
+                    : VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_EDIT_DEVICE;
+    case VirtualDeviceConfigSpecOperation_unset:
+        break;
+    }
+    return VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_EDIT_DEVICE;
+}
+
+/* Which member needs which privilege; the others need Settings. */
+static const struct {
+    const char *member;
+    enum vim_privilege privilege;
+} member_privileges[] = {
+    {"name", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_RENAME},
+    {"annotation", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ANNOTATION},
+    {"numCPUs", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_CPU_COUNT},
+    {"numCoresPerSocket", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_CPU_COUNT},
+    {"memoryMB", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_MEMORY},
+    {"extraConfig", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_ADVANCED_CONFIG},
+    {"cpuAllocation", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_RESOURCE},
+    {"memoryAllocation", VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_RESOURCE},
+};
+
+static enum vim_privilege privilege_of_member(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(member_privileges); i++) {
+        if (g_str_equal(member_privileges[i].member, name)) {
+            return member_privileges[i].privilege;
+        }
+    }
+    return VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_SETTINGS;
+}
+
+static struct vim_fault *check_privileges(struct vim_call *call, const struct VirtualMachineConfigSpec *spec)
+{
+    struct vim_fault *fault = NULL;
+    for (unsigned i = 0; i < VirtualMachineConfigSpec_type.n_fields && fault == NULL; i++) {
+        const struct vim_field *field = &VirtualMachineConfigSpec_type.fields[i];
+        if (vim_field_is_set(field, vim_field_at(field, spec)) && !g_str_equal(field->name, "deviceChange") &&
+            !g_str_equal(field->name, "changeVersion")) {
+            fault = vim_call_require(call, &call->request.target, privilege_of_member(field->name));
+        }
+    }
+    for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
+        fault = vim_call_require(call, &call->request.target,
+                                 privilege_of_device(spec->deviceChange.items[i]));
+    }
+    return fault;
+}
+
+/* ---- the running machine ---------------------------------------------------------------------------- */
+
+static struct vim_fault *plug(struct vm *vm, const struct vm_change *change, const struct VirtualDevice *device)
+{
+    struct hypervisor_file file = {.fd = -1};
+    g_autofree char *message = NULL;
+    struct vim_fault *fault = vm_files_open_device(vm->host, device, &file);
+    if (fault != NULL) {
+        return fault;
+    }
+    int error = hypervisor_vm_plug(vm->host->hypervisor, vm->id, change->config, device,
+                                   file.fd >= 0 ? &file : NULL, &message);
+    if (file.fd >= 0) {
+        close(file.fd);
+    }
+    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
+                                                  message);
+}
+
+static struct vim_fault *unplug(struct vm *vm, const struct VirtualDevice *device)
+{
+    g_autofree char *message = NULL;
+    int error = hypervisor_vm_unplug(vm->host->hypervisor, vm->id, device, &message);
+    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
+                                                  message);
+}
+
+static struct vim_fault *edit_running(struct vm *vm, const struct VirtualMachineConfigInfo *before,
+                                      const struct VirtualDevice *device)
+{
+    struct hypervisor *hv = vm->host->hypervisor;
+    g_autofree char *message = NULL;
+    int error = 0;
+    bool connected = device->connectable == NULL || device->connectable->connected;
+    if (vim_is_a(device, &VirtualDisk_type)) {
+        const struct VirtualDisk *old = (const struct VirtualDisk *)vm_device_by_key(before, device->key);
+        const struct VirtualDisk *disk = (const struct VirtualDisk *)device;
+        if (disk->capacityInKB != old->capacityInKB) {
+            error = hypervisor_vm_resize_disk(hv, vm->id, device, disk->capacityInKB * 1024, &message);
+        }
+    } else if (vim_is_a(device, &VirtualEthernetCard_type)) {
+        error = hypervisor_vm_set_link(hv, vm->id, device, connected, &message);
+    } else if (vim_is_a(device, &VirtualCdrom_type)) {
+        struct hypervisor_file file = {.fd = -1};
+        struct vim_fault *fault = connected ? vm_files_open_device(vm->host, device, &file) : NULL;
+        if (fault != NULL) {
+            return fault;
+        }
+        error = hypervisor_vm_change_medium(hv, vm->id, device, file.fd >= 0 ? &file : NULL, &message);
+        if (file.fd >= 0) {
+            close(file.fd);
+        }
+    }
+    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
+                                                  message);
+}
+
+/* Brings the running machine to the new configuration; what was plugged is unplugged again on a fault. */
+static struct vim_fault *change_running(struct vm *vm, const struct VirtualMachineConfigInfo *before,
+                                        const struct vm_change *change)
+{
+    struct vim_fault *fault = NULL;
+    guint plugged = 0;
+    for (guint i = 0; i < change->removed->len && fault == NULL; i++) {
+        fault = unplug(vm, g_ptr_array_index(change->removed, i));
+    }
+    for (guint i = 0; i < change->edited->len && fault == NULL; i++) {
+        fault = edit_running(vm, before, g_ptr_array_index(change->edited, i));
+    }
+    while (fault == NULL && plugged < change->added->len) {
+        fault = plug(vm, change, g_ptr_array_index(change->added, plugged));
+        plugged += fault == NULL;
+    }
+    for (guint i = 0; fault != NULL && i < plugged; i++) {
+        VIM_FAULT_AUTO second = unplug(vm, g_ptr_array_index(change->added, i));
+        if (second != NULL) {
+            g_warning("%s: %s", vm->id, second->message);
+        }
+    }
+    return fault;
+}
+
+/* Disks of a machine that is off grow in their files; of a running one the descriptor follows. */
+static struct vim_fault *grow_disks(struct vm *vm, const struct VirtualMachineConfigInfo *before,
+                                    const struct vm_change *change, bool running)
+{
+    struct vim_fault *fault = NULL;
+    for (guint i = 0; i < change->edited->len && fault == NULL; i++) {
+        const struct VirtualDisk *disk = g_ptr_array_index(change->edited, i);
+        const struct VirtualDisk *old = (const struct VirtualDisk *)vm_device_by_key(before, disk->key);
+        if (!vim_is_a(disk, &VirtualDisk_type) || disk->capacityInKB == old->capacityInKB) {
+            continue;
+        }
+        const char *name = ((struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName;
+        struct datastore *datastore = NULL;
+        g_autofree char *path = NULL;
+        g_autofree char *message = NULL;
+        fault = host_resolve(vm->host, name, "backing.fileName", &datastore, &path);
+        if (fault == NULL) {
+            int64_t bytes = disk->capacityInKB * 1024;
+            int error = running ? disk_image_note_capacity(datastore->fd, path, bytes, &message)
+                                : disk_image_grow(datastore->fd, path, bytes, &message);
+            fault = error == 0 ? NULL : host_file_fault(name, error, message);
+        }
+    }
+    return fault;
+}
+
+/* ---- the task --------------------------------------------------------------------------------------- */
+
+static char *folder_of(const char *vmx_path)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    if (datastore_path_parse(vmx_path, -1, &path, &rule) != 0) {
+        return NULL;
+    }
+    g_autofree char *folder = datastore_path_dirname(path.path);
+    return datastore_path_format(path.datastore, folder);
+}
+
+static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfigInfo *before,
+                                struct vm_change *change, bool running)
+{
+    g_autoptr(GPtrArray) paths = vm_change_paths(change);
+    if (paths->len > 0) {
+        int error = journal_begin(vm->host, vm->id, JOURNAL_DISKS, vm->vmx_path, paths);
+        if (error != 0) {
+            return fault_system_error(g_strerror(-error), "the journal cannot be written: %s",
+                                      g_strerror(-error));
+        }
+    }
+    struct vim_fault *fault = vm_change_make_disks(vm->host, change);
+    if (fault == NULL && running) {
+        fault = change_running(vm, before, change);
+    }
+    if (fault == NULL) {
+        fault = grow_disks(vm, before, change, running);
+    }
+    if (fault == NULL) {
+        fault = vm_save(vm->host, vm->vmx_path, change->config);
+    }
+    if (fault != NULL) {
+        journal_remove_files(vm->host, paths);
+    }
+    if (paths->len > 0) {
+        journal_end(vm->host, vm->id);
+    }
+    return fault;
+}
+
+static void delete_removed(struct vm *vm, const struct vm_change *change)
+{
+    for (guint i = 0; i < change->removed_files->len; i++) {
+        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+        vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
+        journal_remove_files(vm->host, paths);
+    }
+}
+
+static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, void *data)
+{
+    const struct VirtualMachineConfigSpec *spec = data;
+    bool running = vm_power_state(vm) == VirtualMachinePowerState_poweredOn;
+    struct vm_change *change = NULL;
+    struct VirtualMachineConfigInfo *before = vm_config(vm);
+    g_autofree char *folder = folder_of(vm->vmx_path);
+    struct vim_fault *fault = spec->name != NULL ? vm_check_name(vm->host, spec->name, vm) : NULL;
+    if (fault == NULL) {
+        fault = vm_spec_apply(vm->host, before, folder, spec, running, &change);
+    }
+    if (fault == NULL) {
+        fault = commit(vm, before, change, running);
+    }
+    if (fault == NULL) {
+        delete_removed(vm, change);
+        vm_set_config(vm, g_steal_pointer(&change->config));
+        vm_event(vm, task, VmReconfiguredEvent, "%s was reconfigured", vm->vmx_path);
+    }
+    vm_change_free(change);
+    vim_free(before);
+    return fault;
+}
+
+struct vim_fault *vm_reconfigure_call(struct vim_call *call, const struct ReconfigVM_Task_args *args,
+                                      struct ReconfigVM_Task_result *ret)
+{
+    struct vim_fault *fault = check_privileges(call, args->spec);
+    if (fault != NULL) {
+        return fault;
+    }
+    return vm_task_start(call, "VirtualMachine.reconfigure", reconfigure_run, vim_copy(args->spec), vim_free,
+                         false, &ret->returnval);
+}
+
+const struct VirtualMachine_methods host_virtual_machine_methods = {
+    .Destroy_Task = vm_destroy_call,
+    .Rename_Task = vm_rename_call,
+    .ReconfigVM_Task = vm_reconfigure_call,
+    .PowerOnVM_Task = vm_power_on_call,
+    .PowerOffVM_Task = vm_power_off_call,
+    .ResetVM_Task = vm_reset_call,
+    .SuspendVM_Task = vm_suspend_call,
+    .ShutdownGuest = vm_shutdown_guest_call,
+    .UnregisterVM = vm_unregister_call,
+    .AcquireTicket = vm_acquire_ticket_call,
+    .CreateScreenshot_Task = vm_screenshot_call,
+};
