@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table of all commands. Help, usage, completion and parsing follow from it; the manual page
+ * (docs/man/tenkyu.1) is checked against it by a test.
+ */
+#include "cli/command.h"
+#include "cli/run.h"
+
+#define VM_NAME                           \
+    {                                     \
+        "NAME", CLI_WORD_VM, false, false \
+    }
+#define VM_NAMES                         \
+    {                                    \
+        "NAME", CLI_WORD_VM, false, true \
+    }
+
+const struct cli_option cli_common_options[] = {
+    {"json", NULL, 0, false, "write one JSON document for programs"},
+    {"help", NULL, 0, false, "show the help of the command"},
+    {0},
+};
+
+static const struct cli_option login_options[] = {
+    {"user", "NAME", CLI_WORD_TEXT, false, "log in as this user (default: root)"},
+    {"password-file", "FILE", CLI_WORD_FILE, false, "read the password from a file's first line"},
+    {"thumbprint", "SHA256", CLI_WORD_TEXT, false, "trust the certificate with this thumbprint"},
+    {"ca-file", "FILE", CLI_WORD_FILE, false, "trust what this authority has signed (PEM)"},
+    {"insecure", NULL, 0, false, "trust any certificate; for tests only"},
+    {0},
+};
+
+static const struct cli_option create_options[] = {
+    {"cpus", "N", CLI_WORD_TEXT, false, "virtual processors (default: 1)"},
+    {"memory", "SIZE", CLI_WORD_TEXT, false, "such as 512M or 2G (default: 1G)"},
+    {"disk", "DISK", CLI_WORD_TEXT, true, "SIZE[,thin|thick][,BUS] or \"[ds] x.vmdk\"[,BUS]"},
+    {"cdrom", "PATH", CLI_WORD_TEXT, true, "a disc image: \"[ds] path.iso\""},
+    {"nic", "NIC", CLI_WORD_TEXT, true, "NETWORK[,MODEL]; MODEL: vmxnet3, e1000, e1000e"},
+    {"serial", NULL, 0, false, "add a serial port, for `tenkyu vm console`"},
+    {"guest", "ID", CLI_WORD_TEXT, false, "operating system (default: otherLinux64Guest)"},
+    {"datastore", "NAME", CLI_WORD_DATASTORE, false, "where its files go (default: where is most room)"},
+    {"firmware", "KIND", CLI_WORD_TEXT, false, "bios (default) or efi"},
+    {"option", "KEY=VALUE", CLI_WORD_TEXT, true, "an extra key of the .vmx file"},
+    {"start", NULL, 0, false, "start it when it is made"},
+    {0},
+};
+
+static const struct cli_option yes_options[] = {
+    {"yes", NULL, 0, false, "do not ask"},
+    {0},
+};
+
+static const struct cli_option shutdown_options[] = {
+    {"timeout", "SECONDS", CLI_WORD_TEXT, false, "wait this long for the guest (default: 120)"},
+    {0},
+};
+
+static const struct cli_option register_options[] = {
+    {"name", "NAME", CLI_WORD_TEXT, false, "name to give it (default: as its file says)"},
+    {0},
+};
+
+static const struct cli_option console_options[] = {
+    {"url", NULL, 0, false, "print the address for a WebMKS viewer instead"},
+    {0},
+};
+
+static const struct cli_option event_options[] = {
+    {"count", "N", CLI_WORD_TEXT, false, "show the newest N (default: 20)"},
+    {0},
+};
+
+const struct cli_command cli_commands[] = {
+    {"login",
+     "log in to a host and remember the session",
+     "Asks for what is not given. Without --thumbprint, --ca-file or --insecure, an unknown\n"
+     "certificate is shown and asked about, and only this one is accepted from then on.",
+     {{"URL", CLI_WORD_TEXT, false, false}},
+     login_options,
+     cli_run_login},
+    {"logout", "end the session", NULL, {{0}}, NULL, cli_run_logout},
+
+    {"vm create",
+     "make a virtual machine",
+     "BUS is pvscsi, lsilogic, lsisas, sata, nvme or ide; the default is pvscsi, or sata\n"
+     "with --firmware efi. MODEL is vmxnet3 when it is not given. Options that may be\n"
+     "given several times add one device each.",
+     {{"NAME", CLI_WORD_TEXT, false, false}},
+     create_options,
+     cli_run_vm_create},
+    {"vm list", "show all virtual machines", NULL, {{0}}, NULL, cli_run_vm_list},
+    {"vm show", "show one virtual machine with its devices", NULL, {VM_NAME}, NULL, cli_run_vm_show},
+    {"vm start", "power on, or go on from suspend", NULL, {VM_NAMES}, NULL, cli_run_vm_start},
+    {"vm stop", "power off at once, as by pulling the plug", NULL, {VM_NAMES}, NULL, cli_run_vm_stop},
+    {"vm shutdown",
+     "ask the guest to shut down, and wait until it has",
+     NULL,
+     {VM_NAMES},
+     shutdown_options,
+     cli_run_vm_shutdown},
+    {"vm reset", "restart at once, as by the reset button", NULL, {VM_NAMES}, NULL, cli_run_vm_reset},
+    {"vm suspend", "save memory to disk and stop", NULL, {VM_NAMES}, NULL, cli_run_vm_suspend},
+    {"vm resume", "go on from suspend", NULL, {VM_NAMES}, NULL, cli_run_vm_resume},
+    {"vm destroy", "delete with all files", NULL, {VM_NAMES}, yes_options, cli_run_vm_destroy},
+    {"vm unregister", "take out of the inventory; files stay", NULL, {VM_NAMES}, NULL, cli_run_vm_unregister},
+    {"vm register",
+     "take into the inventory from its .vmx file",
+     NULL,
+     {{"'[DATASTORE] PATH.vmx'", CLI_WORD_TEXT, false, false}},
+     register_options,
+     cli_run_vm_register},
+    {"vm screenshot",
+     "save a picture of the screen",
+     NULL,
+     {VM_NAME, {"FILE.png", CLI_WORD_FILE, false, false}},
+     NULL,
+     cli_run_vm_screenshot},
+    {"vm console",
+     "use the serial console; Ctrl-] leaves it",
+     NULL,
+     {VM_NAME},
+     console_options,
+     cli_run_vm_console},
+
+    {"host show", "show the host", NULL, {{0}}, NULL, cli_run_host_show},
+
+    {"datastore list", "show all datastores", NULL, {{0}}, NULL, cli_run_datastore_list},
+    {"datastore ls",
+     "show the files in a folder",
+     NULL,
+     {{"'[DATASTORE] FOLDER'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_datastore_ls},
+    {"datastore put",
+     "copy a file to a datastore",
+     "A target that ends in \"/\" is a folder, and the file keeps its name.",
+     {{"FILE", CLI_WORD_FILE, false, false}, {"'[DATASTORE] PATH'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_datastore_put},
+    {"datastore get",
+     "copy a file from a datastore",
+     "FILE \"-\" writes to the standard output.",
+     {{"'[DATASTORE] PATH'", CLI_WORD_TEXT, false, false}, {"FILE", CLI_WORD_FILE, false, false}},
+     NULL,
+     cli_run_datastore_get},
+    {"datastore mkdir",
+     "make a folder, and those above it",
+     NULL,
+     {{"'[DATASTORE] FOLDER'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_datastore_mkdir},
+    {"datastore rm",
+     "delete a file, or a folder with all in it",
+     NULL,
+     {{"'[DATASTORE] PATH'", CLI_WORD_TEXT, false, false}},
+     yes_options,
+     cli_run_datastore_rm},
+
+    {"task list", "show running and recent tasks", NULL, {{0}}, NULL, cli_run_task_list},
+    {"event list", "show what happened", NULL, {{0}}, event_options, cli_run_event_list},
+    {"version", "show the version of this program and of the server", NULL, {{0}}, NULL, cli_run_version},
+    {"help",
+     "show the commands, or one of them",
+     "ENVIRONMENT, FILES and EXIT STATUS are described in tenkyu(1).",
+     {{"COMMAND", CLI_WORD_COMMAND, true, true}},
+     NULL,
+     cli_run_help},
+    {0},
+};

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The functions behind the commands; see struct cli_command.run. What each does is said in commands.c.
+ */
+#pragma once
+
+struct cli;
+struct cli_arguments;
+
+/* run_session.c */
+int cli_run_login(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_logout(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_version(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_vm.c */
+int cli_run_vm_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_show(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_register(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_screenshot(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_vm_create.c */
+int cli_run_vm_create(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_vm_power.c */
+int cli_run_vm_start(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_stop(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_shutdown(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_reset(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_suspend(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_resume(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_destroy(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_vm_unregister(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_vm_console.c */
+int cli_run_vm_console(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_host.c */
+int cli_run_host_show(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_task_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_event_list(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_datastore.c */
+int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_ls(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_put(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_get(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_mkdir(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_rm(struct cli *cli, const struct cli_arguments *arguments);
+
+/* help.c */
+int cli_run_help(struct cli *cli, const struct cli_arguments *arguments);
