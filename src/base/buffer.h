@@ -20,7 +20,10 @@ struct buffer {
     size_t capacity; /* bytes allocated; greater than length unless data is NULL */
 };
 
-#define BUFFER_INIT {NULL, 0, 0}
+#define BUFFER_INIT \
+    {               \
+        NULL, 0, 0  \
+    }
 
 /* Declares a local buffer that frees itself: BUFFER_AUTO(out); */
 #define BUFFER_AUTO(name) __attribute__((cleanup(buffer_free))) struct buffer name = BUFFER_INIT
@@ -63,8 +66,7 @@ static inline void buffer_append_string(struct buffer *buffer, const char *strin
 }
 
 /* Appends a string literal; its length is known to the compiler, so the copy becomes a few stores. */
-#define buffer_append_literal(buffer, literal)                                                           \
-    buffer_append((buffer), "" literal "", sizeof(literal) - 1)
+#define buffer_append_literal(buffer, literal) buffer_append((buffer), "" literal "", sizeof(literal) - 1)
 
 void buffer_printf(struct buffer *buffer, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list args) G_GNUC_PRINTF(2, 0);

@@ -350,8 +350,8 @@ static int remove_entry(int parent_fd, const char *name, int depth)
     if (depth == 0) {
         return -ELOOP;
     }
-    r = open_raw(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
-                 RESOLVE_BENEATH | RESOLVE_NO_XDEV, &fd);
+    r = open_raw(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV,
+                 &fd);
     if (r < 0) {
         return r == -ENOTDIR ? -EPERM : r; /* an immutable file is what EPERM meant */
     }

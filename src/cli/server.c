@@ -99,7 +99,8 @@ int cli_server_save(const struct cli_server *server)
         js_object(NULL, "url:s", server->url, "user:s", server->user, "session:s", server->session, "trust:s",
                   trust_names[server->trust], "pin:s", server->pin, "thumbprint:s", server->thumbprint,
                   "ca_file:s", server->ca_file, NULL);
-    const char *text = json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PRETTY);
+    const char *text =
+        json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
     int error = file_mkdir(AT_FDCWD, folder, 0700);
     return error != 0 ? error : file_replace(AT_FDCWD, path, text, strlen(text), 0600);
 }

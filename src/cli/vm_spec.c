@@ -2,8 +2,9 @@
 /*
  * The configuration of a new virtual machine from the command line; see vm_spec.h.
  *
- * Devices get negative keys that are valid within this spec only; the server gives the real ones. Disks of
- * one bus share one controller, disc drives have an IDE controller of their own.
+ * Devices get negative keys that are valid within this spec only; the server gives the real ones. Drives of
+ * one bus share a controller while it has room. Every virtual machine has the two IDE controllers, with keys
+ * that the API fixes.
  */
 #include "cli/vm_spec.h"
 
@@ -18,19 +19,21 @@
 struct bus {
     const char *name;
     const char *type; /* of the controller */
-    int max_units;    /* that devices may have */
-    int reserved;     /* the unit of the controller itself, or -1 */
+    int max_controllers;
+    int max_units; /* that the devices of one may have */
+    int reserved;  /* the unit of the controller itself, or -1 */
     bool scsi;
+    int fixed_key; /* of the first controller, where all are always there; or 0 */
 };
 
 /* The units of the API: 15 devices around the adapter at 7, 30 ports, 15 namespaces, 2 drives. */
 static const struct bus buses[] = {
-    {"pvscsi", "ParaVirtualSCSIController", 16, 7, true},
-    {"lsilogic", "VirtualLsiLogicController", 16, 7, true},
-    {"lsisas", "VirtualLsiLogicSASController", 16, 7, true},
-    {"sata", "VirtualAHCIController", 30, -1, false},
-    {"nvme", "VirtualNVMEController", 15, -1, false},
-    {"ide", "VirtualIDEController", 2, -1, false},
+    {"pvscsi", "ParaVirtualSCSIController", 4, 16, 7, true, 0},
+    {"lsilogic", "VirtualLsiLogicController", 4, 16, 7, true, 0},
+    {"lsisas", "VirtualLsiLogicSASController", 4, 16, 7, true, 0},
+    {"sata", "VirtualAHCIController", 4, 30, -1, false, 0},
+    {"nvme", "VirtualNVMEController", 4, 15, -1, false, 0},
+    {"ide", "VirtualIDEController", 2, 2, -1, false, 200},
 };
 
 /* The controller of a bus that takes the next drive. */
@@ -65,11 +68,14 @@ static int take_unit(struct making *making, const struct bus *bus, int *ret_key,
         controller->bus_number++; /* full: the next one begins */
         controller->key = 0;
     }
-    if (controller->bus_number >= (strcmp(bus->name, "ide") == 0 ? 2 : 4)) {
+    if (controller->bus_number >= bus->max_controllers) {
         return cli_error_set(making->error, CLI_USAGE, "there are more drives than %s has room for",
                              bus->name);
     }
-    if (controller->key == 0) {
+    if (controller->key == 0 && bus->fixed_key != 0) {
+        controller->key = bus->fixed_key + controller->bus_number;
+        controller->next_unit = 0;
+    } else if (controller->key == 0) {
         controller->key = making->next_key--;
         controller->next_unit = 0;
         add_device(making,
@@ -87,6 +93,16 @@ static const struct bus *find_bus(const char *name)
     for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
         if (g_ascii_strcasecmp(buses[i].name, name) == 0) {
             return &buses[i];
+        }
+    }
+    return NULL;
+}
+
+const char *cli_bus_name(const char *controller_type)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(buses); i++) {
+        if (g_strcmp0(buses[i].type, controller_type) == 0) {
+            return buses[i].name;
         }
     }
     return NULL;

@@ -17,3 +17,7 @@ struct cli_arguments;
  */
 int cli_vm_spec(const struct cli_arguments *arguments, const char *datastore, json_object **ret,
                 struct cli_error *error);
+
+/* The word for a bus that the option --disk takes, from the type of its controller in the API; NULL when
+ * the type is none of them. */
+const char *cli_bus_name(const char *controller_type);

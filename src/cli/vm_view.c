@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/js.h"
+#include "cli/vm_spec.h"
 
 #define MIB ((int64_t)1024 * 1024)
 
@@ -87,13 +88,14 @@ static json_object *controller_of(json_object *devices, json_object *device)
 static json_object *disk_document(json_object *devices, json_object *device)
 {
     json_object *controller = controller_of(devices, device);
-    g_autofree char *bus = short_type(js_type(controller));
+    g_autofree char *other = short_type(js_type(controller)); /* such as VirtualBusLogicController */
+    const char *bus = cli_bus_name(js_type(controller));
     int64_t bytes = js_int(device, "capacityInBytes", -1);
-    json_object *document =
-        js_object(NULL, "key:l", js_int(device, "key", 0), "label:s", js_text(device, "deviceInfo.label"),
-                  "path:s", js_text(device, "backing.fileName"), "controller:s", bus, "unit:l",
-                  js_int(device, "unitNumber", 0), "thin:b", js_bool(device, "backing.thinProvisioned"),
-                  "mode:s", js_text(device, "backing.diskMode"), NULL);
+    json_object *document = js_object(
+        NULL, "key:l", js_int(device, "key", 0), "label:s", js_text(device, "deviceInfo.label"), "path:s",
+        js_text(device, "backing.fileName"), "controller:s", bus != NULL ? bus : other, "unit:l",
+        js_int(device, "unitNumber", 0), "thin:b", js_bool(device, "backing.thinProvisioned"), "mode:s",
+        js_text(device, "backing.diskMode"), NULL);
     add_number(document, "capacity_bytes", bytes >= 0 ? bytes : js_int(device, "capacityInKB", -1),
                bytes >= 0 ? 1 : 1024);
     return document;

@@ -141,54 +141,74 @@ static int send_request(struct cli_websocket *websocket, const char *request, in
     return 0;
 }
 
+/* Reads some more of the server's answer into the early bytes. */
+static int read_more(struct cli_websocket *websocket, int64_t end_us)
+{
+    size_t got = 0;
+    CURLcode result = curl_easy_recv(websocket->curl, buffer_reserve(&websocket->early, 4096), 4096, &got);
+    buffer_commit(&websocket->early, got);
+    if (result == CURLE_AGAIN) {
+        return wait_for(websocket->fd, POLLIN, end_us);
+    }
+    return result == CURLE_OK && got > 0 ? 0 : -ECONNRESET;
+}
+
 /* Reads until the empty line that ends the headers; *ret_length is that of the headers with it. */
 static int read_headers(struct cli_websocket *websocket, size_t *ret_length, int64_t end_us)
 {
-    struct buffer *text = &websocket->early;
     for (;;) {
-        const char *end = strstr(buffer_string(text), "\r\n\r\n");
+        const char *end = strstr(buffer_string(&websocket->early), "\r\n\r\n");
         if (end != NULL) {
-            *ret_length = (size_t)(end - text->data) + 4;
+            *ret_length = (size_t)(end - websocket->early.data) + 4;
             return 0;
         }
-        size_t got = 0;
-        CURLcode result = curl_easy_recv(websocket->curl, buffer_reserve(text, 4096), 4096, &got);
-        buffer_commit(text, got);
-        if (text->length > MAX_HEADER_BYTES) {
+        if (websocket->early.length > MAX_HEADER_BYTES) {
             return -EMSGSIZE;
         }
-        int error = result == CURLE_AGAIN ? wait_for(websocket->fd, POLLIN, end_us) : 0;
-        if (error != 0 || (result != CURLE_AGAIN && (result != CURLE_OK || got == 0))) {
-            return error != 0 ? error : -ECONNRESET;
+        int error = read_more(websocket, end_us);
+        if (error != 0) {
+            return error;
         }
     }
 }
 
-/* Whether a header has this value, in lines "Name: value". */
-static bool header_is(char *const *lines, const char *name, const char *value)
+/* The value of a header in lines "Name: value", freed with g_free; NULL when it is not there. */
+static char *find_header(char *const *lines, const char *name)
 {
+    size_t length = strlen(name);
     for (; *lines != NULL; lines++) {
-        size_t length = strlen(name);
         if (g_ascii_strncasecmp(*lines, name, length) == 0 && (*lines)[length] == ':') {
-            g_autofree char *found = g_strstrip(g_strdup(*lines + length + 1));
-            return strcmp(found, value) == 0;
+            return g_strstrip(g_strdup(*lines + length + 1));
         }
     }
-    return false;
+    return NULL;
 }
 
-static int judge_answer(const char *headers, const char *body, const char *key, struct cli_error *error)
+/* The server says no, in the body behind the headers as far as it comes. */
+static int refuse(struct cli_websocket *websocket, char *const *lines, int status, int64_t end_us,
+                  struct cli_error *error)
+{
+    g_autofree char *length = find_header(lines, "Content-Length");
+    size_t wanted = length != NULL ? (size_t)CLAMP(atoi(length), 0, 4096) : 0;
+    while (websocket->early.length - websocket->early_taken < wanted && read_more(websocket, end_us) == 0) {
+    }
+    g_autofree char *text = g_strstrip(g_strdup(buffer_string(&websocket->early) + websocket->early_taken));
+    return cli_error_set(error, status == 404 ? CLI_NOT_FOUND : CLI_FAILED, "there is no console: %s",
+                         *text != '\0' ? text : lines[0]);
+}
+
+static int judge_answer(struct cli_websocket *websocket, const char *headers, const char *key, int64_t end_us,
+                        struct cli_error *error)
 {
     g_auto(GStrv) lines = g_strsplit(headers, "\r\n", -1);
-    g_autofree char *accept = cli_websocket_accept(key);
+    g_autofree char *expected = cli_websocket_accept(key);
+    g_autofree char *accept = find_header(lines, "Sec-WebSocket-Accept");
     const char *status = strchr(lines[0], ' ');
     int code = status != NULL ? atoi(status) : 0;
     if (code != 101) {
-        g_autofree char *text = g_strstrip(g_strndup(body, 200));
-        return cli_error_set(error, code == 404 || code == 503 ? CLI_NOT_FOUND : CLI_FAILED,
-                             "the server gives no console: %s", *text != '\0' ? text : lines[0]);
+        return refuse(websocket, lines, code, end_us, error);
     }
-    if (!header_is(lines, "Sec-WebSocket-Accept", accept)) {
+    if (g_strcmp0(accept, expected) != 0) {
         return cli_error_set(error, CLI_FAILED, "the server does not speak WebSocket as it should");
     }
     return CLI_OK;
@@ -219,7 +239,7 @@ static int handshake(struct cli_websocket *websocket, const char *url, const cha
     }
     g_autofree char *headers = g_strndup(websocket->early.data, length);
     websocket->early_taken = length;
-    return judge_answer(headers, buffer_string(&websocket->early) + length, key, error);
+    return judge_answer(websocket, headers, key, end_us, error);
 }
 
 /* ---- life ----------------------------------------------------------------------------------------- */

@@ -139,8 +139,7 @@ int datastore_path_parse_relative(const char *text, gssize length, char **ret_pa
 
 char *datastore_path_format(const char *datastore, const char *path)
 {
-    return path[0] == '\0' ? g_strdup_printf("[%s]", datastore)
-                           : g_strdup_printf("[%s] %s", datastore, path);
+    return path[0] == '\0' ? g_strdup_printf("[%s]", datastore) : g_strdup_printf("[%s] %s", datastore, path);
 }
 
 char *datastore_path_join(const char *folder, const char *name)

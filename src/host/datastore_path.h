@@ -12,9 +12,9 @@
 #include <glib.h>
 
 enum {
-    DATASTORE_NAME_MAX = 255,       /* bytes of a datastore's name */
-    DATASTORE_COMPONENT_MAX = 255,  /* bytes of one component: what Linux file systems allow */
-    DATASTORE_PATH_MAX = 2047,      /* bytes of the whole path within the datastore */
+    DATASTORE_NAME_MAX = 255,      /* bytes of a datastore's name */
+    DATASTORE_COMPONENT_MAX = 255, /* bytes of one component: what Linux file systems allow */
+    DATASTORE_PATH_MAX = 2047,     /* bytes of the whole path within the datastore */
 };
 
 struct datastore_path {
@@ -50,5 +50,5 @@ char *datastore_path_with_suffix(const char *path, const char *suffix);
 void datastore_path_clear(struct datastore_path *path);
 
 /* Declares a local path that clears itself. */
-#define DATASTORE_PATH_AUTO(name)                                                                    \
+#define DATASTORE_PATH_AUTO(name) \
     __attribute__((cleanup(datastore_path_clear))) struct datastore_path name = {NULL, NULL}

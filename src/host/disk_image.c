@@ -238,7 +238,7 @@ static int make_data(const struct creation *c, char **ret_message)
 {
     char size[24];
     const char *args[] = {
-        "create", "-q", "-f", "qcow2", "-o", preallocation(c->options->provisioning),
+        "create",      "-q", "-f", "qcow2", "-o", preallocation(c->options->provisioning),
         QEMU_IMG_FILE, size, NULL,
     };
     AUTO_FD fd = -1;

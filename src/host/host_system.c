@@ -2,6 +2,10 @@
 /*
  * The machine itself, as HostSystem shows it: what the kernel says in /proc and /sys, and nothing invented.
  */
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -88,6 +92,42 @@ static struct HostHardwareSummary *hardware_summary(const struct host *host)
     return hardware;
 }
 
+/* A register as the VI API spells it: 32 binary digits, the highest first, in groups of four. */
+static char *register_bits(unsigned value)
+{
+    GString *text = g_string_sized_new(40);
+    for (int bit = 31; bit >= 0; bit--) {
+        g_string_append_c(text, value >> bit & 1 ? '1' : '0');
+        if (bit % 4 == 0 && bit > 0) {
+            g_string_append_c(text, ':');
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* What the processor says of itself; clients read from it whether 64-bit guests can run. */
+static void add_cpu_features(struct HostHardwareInfo *hardware)
+{
+#if defined(__x86_64__)
+    static const unsigned levels[] = {0, 1, 0x80000000U, 0x80000001U, 0x80000008U};
+    for (size_t i = 0; i < G_N_ELEMENTS(levels); i++) {
+        unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+        if (__get_cpuid(levels[i], &eax, &ebx, &ecx, &edx) == 0) {
+            continue;
+        }
+        struct HostCpuIdInfo *info = HostCpuIdInfo_new();
+        info->level = (int32_t)levels[i];
+        info->eax = register_bits(eax);
+        info->ebx = register_bits(ebx);
+        info->ecx = register_bits(ecx);
+        info->edx = register_bits(edx);
+        vim_array_add_object(&hardware->cpuFeature, info);
+    }
+#else
+    (void)hardware; /* another processor has no CPUID to show */
+#endif
+}
+
 static struct HostHardwareInfo *hardware_info(const struct HostHardwareSummary *summary)
 {
     struct HostHardwareInfo *hardware = HostHardwareInfo_new();
@@ -101,6 +141,7 @@ static struct HostHardwareInfo *hardware_info(const struct HostHardwareSummary *
     hardware->cpuInfo->numCpuThreads = summary->numCpuThreads;
     hardware->cpuInfo->hz = (int64_t)summary->cpuMhz * 1000000;
     hardware->memorySize = summary->memorySize;
+    add_cpu_features(hardware);
     return hardware;
 }
 

@@ -6,6 +6,7 @@
 #include "host/vm.h"
 #include "vim/authorization.h"
 #include "vim/event.h"
+#include "vim/history_collector.h"
 #include "vim/property_collector.h"
 #include "vim/session.h"
 #include "vim/value.h"
@@ -269,6 +270,8 @@ void host_inventory_build(struct host *host)
     vim_server_implement(server, &ListView_type, &vim_list_view_methods);
     vim_server_implement(server, &InventoryView_type, &vim_inventory_view_methods);
     vim_server_implement(server, &Task_type, &vim_task_methods);
+    vim_server_implement(server, &TaskHistoryCollector_type, &vim_task_history_collector_methods);
+    vim_server_implement(server, &EventHistoryCollector_type, &vim_event_history_collector_methods);
     vim_server_implement(server, &Folder_type, &host_folder_methods);
     vim_server_implement(server, &ResourcePool_type, &host_resource_pool_methods);
     vim_server_implement(server, &VirtualMachine_type, &host_virtual_machine_methods);

@@ -78,8 +78,7 @@ enum vmdk_kind vmdk_probe(const void *data, size_t length)
     }
     if (length >= 12 && memcmp(p, "KDMV", 4) == 0) {
         /* Flag bits of the sparse extent header: 16 grains are compressed, 17 markers between them. */
-        return (get_le32(p + 8) & 3U << 16) != 0 ? VMDK_KIND_STREAM_OPTIMIZED
-                                                  : VMDK_KIND_MONOLITHIC_SPARSE;
+        return (get_le32(p + 8) & 3U << 16) != 0 ? VMDK_KIND_STREAM_OPTIMIZED : VMDK_KIND_MONOLITHIC_SPARSE;
     }
     if (length >= 4 && memcmp(p, "COWD", 4) == 0) {
         return VMDK_KIND_VMFS_SPARSE;
@@ -243,8 +242,7 @@ static int parse_extent_file(struct vmdk_extent *extent, const char *p)
     extent->file = g_strndup(p + 1, (size_t)(close - p - 1));
     p = close + 1;
     offset = next_word(&p);
-    if (offset[0] != '\0' &&
-        !g_ascii_string_to_unsigned(offset, 10, 0, SECTORS_MAX, &extent->offset, NULL)) {
+    if (offset[0] != '\0' && !g_ascii_string_to_unsigned(offset, 10, 0, SECTORS_MAX, &extent->offset, NULL)) {
         return -EINVAL;
     }
     /* More words follow for raw devices (partition, device); they are of no use without the device. */
@@ -342,8 +340,8 @@ static int check_text(const char *text, size_t length, char **ret_message)
     enum vmdk_kind kind = vmdk_probe(text, length);
 
     if (kind != VMDK_KIND_DESCRIPTOR) {
-        *ret_message = g_strdup_printf("not a disk descriptor but a disk of the kind %s",
-                                       vmdk_kind_name(kind));
+        *ret_message =
+            g_strdup_printf("not a disk descriptor but a disk of the kind %s", vmdk_kind_name(kind));
         return -EMEDIUMTYPE;
     }
     if (length > VMDK_MAX_BYTES) {

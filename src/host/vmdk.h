@@ -24,10 +24,10 @@
 
 enum {
     VMDK_SECTOR_BYTES = 512,
-    VMDK_MAX_BYTES = 1024 * 1024,     /* of a descriptor; ours have 600 bytes */
-    VMDK_MAX_EXTENTS = 65536,         /* 62 TiB in 2 GiB files are 31,744 */
-    VMDK_MAX_SECTORS_LOG2 = 53,       /* 4 EiB: bytes stay below 2^63 */
-    VMDK_PROBE_BYTES = 512,           /* what vmdk_probe needs of a file's beginning */
+    VMDK_MAX_BYTES = 1024 * 1024, /* of a descriptor; ours have 600 bytes */
+    VMDK_MAX_EXTENTS = 65536,     /* 62 TiB in 2 GiB files are 31,744 */
+    VMDK_MAX_SECTORS_LOG2 = 53,   /* 4 EiB: bytes stay below 2^63 */
+    VMDK_PROBE_BYTES = 512,       /* what vmdk_probe needs of a file's beginning */
 };
 #define VMDK_NO_PARENT UINT32_C(0xffffffff) /* parentCID of a disk that builds on none */
 

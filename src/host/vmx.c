@@ -260,9 +260,8 @@ static int parse_lines(struct vmx *vmx, const char *p, const char *end, char **r
  */
 static char *convert(const char *text, size_t length, gsize *ret_length)
 {
-    g_autoptr(GRegex) regex =
-        g_regex_new("^[ \\t]*\\.encoding[ \\t]*=[ \\t]*\"([-A-Za-z0-9_]{1,32})\"",
-                    G_REGEX_CASELESS | G_REGEX_MULTILINE | G_REGEX_RAW, 0, NULL);
+    g_autoptr(GRegex) regex = g_regex_new("^[ \\t]*\\.encoding[ \\t]*=[ \\t]*\"([-A-Za-z0-9_]{1,32})\"",
+                                          G_REGEX_CASELESS | G_REGEX_MULTILINE | G_REGEX_RAW, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     g_autofree char *encoding = NULL;
 

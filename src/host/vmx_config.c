@@ -93,9 +93,20 @@ static const struct vmx_mapping config_keys[] = {
 
 /* Keys that are neither properties nor extraConfig. With '*' at the end: all that begin so. */
 static const char *const internal_keys[] = {
-    ".encoding", "config.version",    "extendedConfigFile", "nvram",          "checkpoint.*",
-    "pcibridge*", "hpet0.present",    "svga.present",       "sched.cpu.units", "sched.mem.minsize",
-    "virtualhw.productcompatibility", "floppy0.present",    "bios.bootorder", "bios.hddorder",
+    ".encoding",
+    "config.version",
+    "extendedConfigFile",
+    "nvram",
+    "checkpoint.*",
+    "pcibridge*",
+    "hpet0.present",
+    "svga.present",
+    "sched.cpu.units",
+    "sched.mem.minsize",
+    "virtualhw.productcompatibility",
+    "floppy0.present",
+    "bios.bootorder",
+    "bios.hddorder",
 };
 
 static bool is_internal(const char *key)
@@ -271,7 +282,8 @@ static void complete_files(struct VirtualMachineConfigInfo *config, const struct
                            const char *path)
 {
     struct VirtualMachineFileInfo *files = config->files = VirtualMachineFileInfo_new();
-    g_autofree char *slash = mapper->folder[0] != '\0' ? g_strconcat(mapper->folder, "/", NULL) : g_strdup("");
+    g_autofree char *slash =
+        mapper->folder[0] != '\0' ? g_strconcat(mapper->folder, "/", NULL) : g_strdup("");
 
     files->vmPathName = datastore_path_format(mapper->datastore, path);
     files->logDirectory = datastore_path_format(mapper->datastore, slash);

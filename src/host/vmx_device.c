@@ -32,14 +32,17 @@ struct family {
     bool drives;        /* slots are "prefixBUS:UNIT" */
     const char *mark;   /* the key of the mark, or NULL */
     int32_t first_key;
-    int32_t buses; /* or slots, when they have no units */
-    int32_t units; /* of a bus, with drives */
+    int32_t buses;          /* or slots, when they have no units */
+    int32_t units;          /* of a bus, with drives */
     int32_t controller_key; /* of the first bus's controller, with drives; else of the one controller */
     int32_t first_unit;     /* unit number of the first slot, without drives */
     const struct form *forms;
 };
 
-#define END_OF_MAPPINGS {NULL, NULL, NULL, VMX_PLAIN, NULL, 0}
+#define END_OF_MAPPINGS                      \
+    {                                        \
+        NULL, NULL, NULL, VMX_PLAIN, NULL, 0 \
+    }
 
 /* --- keys of drives --- */
 
@@ -65,10 +68,10 @@ static const struct vmx_mapping disk_sched_keys[] = {
     END_OF_MAPPINGS,
 };
 
-#define CONNECT_KEYS                                                                                 \
-    {"startConnected", "connectable.startConnected", "TRUE", VMX_PLAIN, NULL, 0},                    \
-    {                                                                                                \
-        "allowGuestConnectionControl", "connectable.allowGuestControl", "TRUE", VMX_PLAIN, NULL, 0   \
+#define CONNECT_KEYS                                                                               \
+    {"startConnected", "connectable.startConnected", "TRUE", VMX_PLAIN, NULL, 0},                  \
+    {                                                                                              \
+        "allowGuestConnectionControl", "connectable.allowGuestControl", "TRUE", VMX_PLAIN, NULL, 0 \
     }
 
 /* Media in a file, of a CD drive, floppy drive or serial port. */
@@ -92,25 +95,57 @@ static const struct vmx_mapping exclusive_device_keys[] = {
     END_OF_MAPPINGS,
 };
 
-#define CDROM_FORMS                                                                                  \
-    {&VirtualCdrom_type, &VirtualCdromIsoBackingInfo_type, "cdrom-image", false, false, file_keys,   \
-     NULL, NULL},                                                                                    \
-        {&VirtualCdrom_type, &VirtualCdromRemoteAtapiBackingInfo_type, "atapi-cdrom", false, true,   \
-         device_keys, NULL, NULL},                                                                   \
-        {&VirtualCdrom_type, &VirtualCdromRemotePassthroughBackingInfo_type, "cdrom-raw", false,     \
-         true, exclusive_device_keys, NULL, NULL},                                                   \
-        {&VirtualCdrom_type, &VirtualCdromAtapiBackingInfo_type, "atapi-cdrom", false, false,        \
-         device_keys, NULL, NULL},                                                                   \
-        {&VirtualCdrom_type, &VirtualCdromPassthroughBackingInfo_type, "cdrom-raw", false, false,    \
-         exclusive_device_keys, NULL, NULL},                                                         \
-    {                                                                                                \
-        NULL, NULL, NULL, false, false, NULL, NULL, NULL                                             \
+#define CDROM_FORMS                                      \
+    {&VirtualCdrom_type,                                 \
+     &VirtualCdromIsoBackingInfo_type,                   \
+     "cdrom-image",                                      \
+     false,                                              \
+     false,                                              \
+     file_keys,                                          \
+     NULL,                                               \
+     NULL},                                              \
+        {&VirtualCdrom_type,                             \
+         &VirtualCdromRemoteAtapiBackingInfo_type,       \
+         "atapi-cdrom",                                  \
+         false,                                          \
+         true,                                           \
+         device_keys,                                    \
+         NULL,                                           \
+         NULL},                                          \
+        {&VirtualCdrom_type,                             \
+         &VirtualCdromRemotePassthroughBackingInfo_type, \
+         "cdrom-raw",                                    \
+         false,                                          \
+         true,                                           \
+         exclusive_device_keys,                          \
+         NULL,                                           \
+         NULL},                                          \
+        {&VirtualCdrom_type,                             \
+         &VirtualCdromAtapiBackingInfo_type,             \
+         "atapi-cdrom",                                  \
+         false,                                          \
+         false,                                          \
+         device_keys,                                    \
+         NULL,                                           \
+         NULL},                                          \
+        {&VirtualCdrom_type,                             \
+         &VirtualCdromPassthroughBackingInfo_type,       \
+         "cdrom-raw",                                    \
+         false,                                          \
+         false,                                          \
+         exclusive_device_keys,                          \
+         NULL,                                           \
+         NULL},                                          \
+    {                                                    \
+        NULL, NULL, NULL, false, false, NULL, NULL, NULL \
     }
 
-#define DISK_FORM(word)                                                                              \
-    {&VirtualDisk_type, &VirtualDiskFlatVer2BackingInfo_type,                                        \
-     word "|scsi-hardDisk|ata-hardDisk|ide-hardDisk|sata-hardDisk|nvme-hardDisk|disk|plainDisk",     \
-     true, false, disk_keys, "sched.", disk_sched_keys}
+#define DISK_FORM(word)                                                                                 \
+    {                                                                                                   \
+        &VirtualDisk_type, &VirtualDiskFlatVer2BackingInfo_type,                                        \
+            word "|scsi-hardDisk|ata-hardDisk|ide-hardDisk|sata-hardDisk|nvme-hardDisk|disk|plainDisk", \
+            true, false, disk_keys, "sched.", disk_sched_keys                                           \
+    }
 
 static const struct form scsi_drive_forms[] = {DISK_FORM("scsi-hardDisk"), CDROM_FORMS};
 static const struct form ata_drive_forms[] = {DISK_FORM("ata-hardDisk"), CDROM_FORMS};
@@ -139,7 +174,10 @@ static const struct vmx_mapping vmci_keys[] = {
     END_OF_MAPPINGS,
 };
 
-#define PLAIN_FORM(type, accepts, unmarked, keys) {&type, NULL, accepts, unmarked, false, keys, NULL, NULL}
+#define PLAIN_FORM(type, accepts, unmarked, keys)               \
+    {                                                           \
+        &type, NULL, accepts, unmarked, false, keys, NULL, NULL \
+    }
 #define END_OF_FORMS PLAIN_FORM(VirtualDevice_type, NULL, false, NULL)
 
 static const struct form scsi_forms[] = {
@@ -149,16 +187,16 @@ static const struct form scsi_forms[] = {
     PLAIN_FORM(ParaVirtualSCSIController_type, "pvscsi", false, scsi_keys),
     END_OF_FORMS,
 };
-static const struct form sata_forms[] = {
-    PLAIN_FORM(VirtualAHCIController_type, "ahci", true, no_keys), END_OF_FORMS};
-static const struct form nvme_forms[] = {
-    PLAIN_FORM(VirtualNVMEController_type, "nvme", true, no_keys), END_OF_FORMS};
+static const struct form sata_forms[] = {PLAIN_FORM(VirtualAHCIController_type, "ahci", true, no_keys),
+                                         END_OF_FORMS};
+static const struct form nvme_forms[] = {PLAIN_FORM(VirtualNVMEController_type, "nvme", true, no_keys),
+                                         END_OF_FORMS};
 static const struct form usb_forms[] = {
     {&VirtualUSBController_type, NULL, "", true, false, usb_keys, "ehci", ehci_keys}, END_OF_FORMS};
-static const struct form xhci_forms[] = {
-    PLAIN_FORM(VirtualUSBXHCIController_type, "", true, no_keys), END_OF_FORMS};
-static const struct form vmci_forms[] = {
-    PLAIN_FORM(VirtualMachineVMCIDevice_type, "", true, vmci_keys), END_OF_FORMS};
+static const struct form xhci_forms[] = {PLAIN_FORM(VirtualUSBXHCIController_type, "", true, no_keys),
+                                         END_OF_FORMS};
+static const struct form vmci_forms[] = {PLAIN_FORM(VirtualMachineVMCIDevice_type, "", true, vmci_keys),
+                                         END_OF_FORMS};
 static const struct form tpm_forms[] = {PLAIN_FORM(VirtualTPM_type, "", true, no_keys), END_OF_FORMS};
 
 /* --- network adapters --- */
@@ -183,30 +221,29 @@ static const struct vmx_mapping other_address_keys[] = {
     END_OF_MAPPINGS,
 };
 
-#define ETHERNET_FORM(type, word, unmarked)                                                          \
-    {&type, &VirtualEthernetCardNetworkBackingInfo_type, word, unmarked, false, ethernet_keys, NULL, NULL}
+#define ETHERNET_FORM(type, word, unmarked)                                                                  \
+    {                                                                                                        \
+        &type, &VirtualEthernetCardNetworkBackingInfo_type, word, unmarked, false, ethernet_keys, NULL, NULL \
+    }
 
 static const struct form ethernet_forms[] = {
-    ETHERNET_FORM(VirtualE1000_type, "e1000", false),
-    ETHERNET_FORM(VirtualE1000e_type, "e1000e", false),
-    ETHERNET_FORM(VirtualVmxnet3_type, "vmxnet3", false),
-    ETHERNET_FORM(VirtualVmxnet2_type, "vmxnet", false),
-    ETHERNET_FORM(VirtualPCNet32_type, "vlance", true),
-    END_OF_FORMS,
+    ETHERNET_FORM(VirtualE1000_type, "e1000", false),     ETHERNET_FORM(VirtualE1000e_type, "e1000e", false),
+    ETHERNET_FORM(VirtualVmxnet3_type, "vmxnet3", false), ETHERNET_FORM(VirtualVmxnet2_type, "vmxnet", false),
+    ETHERNET_FORM(VirtualPCNet32_type, "vlance", true),   END_OF_FORMS,
 };
 
 /* --- floppy drives and serial ports --- */
 
 static const struct form floppy_forms[] = {
-    {&VirtualFloppy_type, &VirtualFloppyRemoteDeviceBackingInfo_type, "device", true, true, device_keys,
-     NULL, NULL},
+    {&VirtualFloppy_type, &VirtualFloppyRemoteDeviceBackingInfo_type, "device", true, true, device_keys, NULL,
+     NULL},
     {&VirtualFloppy_type, &VirtualFloppyDeviceBackingInfo_type, "device", true, false, device_keys, NULL,
      NULL},
     {&VirtualFloppy_type, &VirtualFloppyImageBackingInfo_type, "file", false, false, file_keys, NULL, NULL},
     END_OF_FORMS,
 };
 
-#define SERIAL_KEYS                                                                                  \
+#define SERIAL_KEYS \
     {"yieldOnMsrRead", "yieldOnPoll", "FALSE", VMX_PLAIN, NULL, 0}, CONNECT_KEYS, END_OF_MAPPINGS
 
 static const struct vmx_mapping serial_file_keys[] = {
@@ -643,8 +680,8 @@ static void check_devices(struct vmx_mapper *mapper, const struct VirtualMachine
                      device->key == 400 || device->key == 500 || device->key == 600 || device->key == 700;
 
         if (slot == NULL && !fixed) {
-            g_autofree char *what = g_strdup_printf("a device with the key %d has no place in the file",
-                                                    device->key);
+            g_autofree char *what =
+                g_strdup_printf("a device with the key %d has no place in the file", device->key);
 
             vmx_mapper_fail(mapper, -ENOTSUP, device->vim_type->name, what);
         }

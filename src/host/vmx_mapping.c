@@ -35,8 +35,8 @@ void vmx_mapper_fail(struct vmx_mapper *mapper, int error, const char *key, cons
         return;
     }
     mapper->error = error;
-    mapper->message = line > 0 ? g_strdup_printf("line %u: %s: %s", line, key, what)
-                               : g_strdup_printf("%s: %s", key, what);
+    mapper->message =
+        line > 0 ? g_strdup_printf("line %u: %s: %s", line, key, what) : g_strdup_printf("%s: %s", key, what);
 }
 
 char *vmx_slot_key(const char *slot, const char *key)
@@ -364,7 +364,8 @@ static void load_one(struct vmx_mapper *mapper, const char *slot, const struct v
     }
 }
 
-void vmx_map_load(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings, void *object)
+void vmx_map_load(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings,
+                  void *object)
 {
     for (; mappings->key != NULL && mapper->error == 0; mappings++) {
         load_one(mapper, slot, mappings, object);

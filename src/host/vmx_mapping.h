@@ -63,7 +63,8 @@ void vmx_mapper_fail(struct vmx_mapper *mapper, int error, const char *key, cons
 char *vmx_slot_key(const char *slot, const char *key);
 
 /* Reads a table (ended by a mapping without key) into an object; objects on the way are made. */
-void vmx_map_load(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings, void *object);
+void vmx_map_load(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings,
+                  void *object);
 /* Writes a table from an object into mapper->out. */
 void vmx_map_store(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings,
                    const void *object);

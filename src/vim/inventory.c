@@ -86,12 +86,23 @@ struct vim_object *vim_inventory_add(struct vim_inventory *inventory, const stru
     return object;
 }
 
+/* A watch that is told may take itself or others off, so several are told from a copy of the list. */
 static void tell(struct vim_object *object, const struct vim_change *change)
 {
-    /* From the end: a watch may remove itself while it is told. */
-    for (guint i = object->watches != NULL ? object->watches->len : 0; i > 0; i--) {
-        struct vim_watch *watch = g_ptr_array_index(object->watches, i - 1);
-        watch->changed(watch, object, change);
+    if (object->watches == NULL || object->watches->len == 0) {
+        return;
+    }
+    if (object->watches->len == 1) {
+        struct vim_watch *only = g_ptr_array_index(object->watches, 0);
+        only->changed(only, object, change);
+        return;
+    }
+    g_autoptr(GPtrArray) watches = g_ptr_array_copy(object->watches, NULL, NULL);
+    for (guint i = 0; i < watches->len; i++) {
+        struct vim_watch *watch = g_ptr_array_index(watches, i);
+        if (g_ptr_array_find(object->watches, watch, NULL)) {
+            watch->changed(watch, object, change);
+        }
     }
 }
 

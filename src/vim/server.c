@@ -26,6 +26,10 @@
 #include "vim/users.h"
 #include "vim/value.h"
 
+enum {
+    EXPIRY_INTERVAL_MS = 60000, /* between looks for sessions that were idle for too long */
+};
+
 /* ---- answering ------------------------------------------------------------------------------------ */
 
 static void call_free(struct vim_call *call)
@@ -246,6 +250,7 @@ void vim_call_park(struct vim_call *call)
 static void run_woken(void *data)
 {
     struct vim_call *call = data;
+    vim_session_touch(call->session);
     (void)g_atomic_int_dec_and_test(&call->session->parked);
     run(call);
 }
@@ -396,6 +401,29 @@ static int server_load(struct vim_server *server, char **ret_message)
     return server->authorization != NULL ? 0 : -EIO;
 }
 
+static void expiry_due(void *data);
+
+static void arm_expiry(struct vim_server *server)
+{
+    server->expiry = timer_add(server->timer, timer_now_ms() + EXPIRY_INTERVAL_MS, expiry_due, server);
+}
+
+static void expire_sessions(void *data)
+{
+    struct vim_server *server = data;
+    vim_sessions_expire(server->sessions);
+    arm_expiry(server);
+}
+
+/* On the timer's thread, which must not wait. */
+static void expiry_due(void *data)
+{
+    struct vim_server *server = data;
+    if (worker_pool_push(server->wakers, expire_sessions, server) != 0) {
+        arm_expiry(server);
+    }
+}
+
 int vim_server_new(const struct vim_environment *environment, struct users *users, struct vim_server **ret,
                    char **ret_message)
 {
@@ -408,6 +436,7 @@ int vim_server_new(const struct vim_environment *environment, struct users *user
         vim_server_free(server);
         return error;
     }
+    arm_expiry(server);
     *ret = server;
     return 0;
 }
@@ -422,10 +451,15 @@ void vim_server_free(struct vim_server *server)
     if (server == NULL) {
         return;
     }
+    /* The expiry's job may arm its timer again until the pool that it runs in is gone. */
+    if (server->timer != NULL) {
+        timer_cancel(server->timer, server->expiry);
+        worker_pool_free(server->wakers);
+        timer_cancel(server->timer, server->expiry);
+    }
     vim_tasks_free(server->tasks);
     vim_sessions_free(server->sessions);
     worker_pool_free(server->workers);
-    worker_pool_free(server->wakers);
     timer_queue_free(server->timer);
     vim_events_free(server->events);
     vim_inventory_free(server->inventory);

@@ -42,6 +42,7 @@ struct vim_server {
     struct worker_pool *workers; /* for blocking methods */
     struct worker_pool *wakers;  /* for calls that were parked */
     struct timer_queue *timer;
+    uint64_t expiry; /* the timer that ends idle sessions */
     struct vim_ref service_instance;   /* owned */
     struct vim_ref root_folder;        /* owned; where permissions start */
     struct vim_ref property_collector; /* owned; every session's default collector */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vimServiceVersions.xml, from which clients negotiate the version, and the WSDL.
+ * vimServiceVersions.xml, from which clients negotiate the version, and the WSDL: vimService.wsdl, which
+ * names the service's address, imports vim.wsdl, which has the types and the methods.
  */
 #include "vim/server_files.h"
 
@@ -25,7 +26,7 @@ static void respond_versions(struct http_request *request)
 }
 
 /* The WSDL names the address under which the client reached us. */
-static void respond_wsdl(struct http_request *request)
+static void respond_service_wsdl(struct http_request *request)
 {
     static const char placeholder[] = "https://localhost/sdk/vimService";
     const char *host = http_request_header(request, "Host");
@@ -44,14 +45,24 @@ static void respond_wsdl(struct http_request *request)
     http_respond(request, 200, "text/xml; charset=utf-8", out, NULL);
 }
 
+static void respond_wsdl(struct http_request *request)
+{
+    struct buffer out = BUFFER_INIT;
+    buffer_append_string(&out, vim_wsdl);
+    http_respond(request, 200, "text/xml; charset=utf-8", out, NULL);
+}
+
 bool vim_server_file(struct http_request *request, const char *path)
 {
     if (strcmp(path, "/sdk/vimServiceVersions.xml") == 0) {
         respond_versions(request);
         return true;
     }
-    if (strcmp(path, "/sdk/vimService.wsdl") == 0 || strcmp(path, "/sdk/vimService") == 0 ||
-        strcmp(path, "/sdk/vim.wsdl") == 0) {
+    if (strcmp(path, "/sdk/vimService.wsdl") == 0 || strcmp(path, "/sdk/vimService") == 0) {
+        respond_service_wsdl(request);
+        return true;
+    }
+    if (strcmp(path, "/sdk/vim.wsdl") == 0) {
         respond_wsdl(request);
         return true;
     }

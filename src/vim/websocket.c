@@ -74,7 +74,7 @@ static bool is_key(const char *key)
     if (key == NULL || strlen(key) != 24) {
         return false;
     }
-    g_autofree guchar *bytes = g_base64_decode(key, &length);
+    g_free(g_base64_decode(key, &length));
     return length == 16;
 }
 

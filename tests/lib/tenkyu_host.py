@@ -93,9 +93,10 @@ class TenkyuHost:
         assert parts.hostname is not None and parts.port is not None
         return parts.hostname, parts.port
 
-    def start(self) -> None:
-        """Starts the host and waits until it answers requests."""
+    def start(self, port: int | None = None) -> None:
+        """Starts the host and waits until it answers requests; on another port than before if told so."""
         assert self.process is None, "the host runs already"
+        self._port = port if port is not None else self._port
         fifo = self.folder / f"ready-{secrets.token_hex(4)}"
         os.mkfifo(fifo, 0o600)
         # Opened for writing too: the read end then never sees an end of file before the host has opened it.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Makes the n-th changing system call of this test program fail. Included by the one source file of a
- * test; it defines write(), fsync(), renameat(), linkat(), unlinkat(), mkdirat() and ftruncate() in the program,
- * which the dynamic linker prefers to libc's, so that the code under test needs no hook for tests.
+ * test; it defines write(), fsync(), renameat(), linkat(), unlinkat(), mkdirat() and ftruncate() in the
+ * program, which the dynamic linker prefers to libc's, so that the code under test needs no hook for tests.
  * The calls count only between syscall_fault_arm() and syscall_fault_disarm(), and only on that thread.
  */
 #pragma once
@@ -16,9 +16,9 @@
 
 /* Thread-local: libc and GLib may write from other threads. */
 static __thread struct {
-    int countdown;  /* calls until one fails; 0: none will */
-    int error;      /* the errno of that failure */
-    bool fired;     /* it has failed */
+    int countdown;    /* calls until one fails; 0: none will */
+    int error;        /* the errno of that failure */
+    bool fired;       /* it has failed */
     bool short_write; /* a write that fails has first written half of its data */
 } syscall_fault;
 

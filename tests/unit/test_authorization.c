@@ -3,157 +3,9 @@
  * Authorization: what permissions allow along the tree, the AuthorizationManager's methods with their refusals,
  * that a change is saved before it is seen, and what the inventory and the events tell of it.
  */
-#include "server_fixture.h"
+#include "authorization_fixture.h"
 
 #include "base/worker_pool.h"
-
-#define ALLOWED(user, id, privilege) allowed(fixture, user, id, VIM_PRIVILEGE_##privilege)
-
-static const struct AuthorizationManager_methods *const methods = &vim_authorization_manager_methods;
-
-struct test {
-    struct fixture fixture; /* first: the server is found by it */
-    struct vim_session *root;
-    struct vim_call call; /* of root, on the AuthorizationManager */
-};
-
-/* What is under test besides the AuthorizationManager. */
-static const struct HostLocalAccountManager_methods *const accounts = &vim_local_account_manager_methods;
-static const struct UserDirectory_methods *const directory = &vim_user_directory_methods;
-
-static int start(struct fixture *fixture, char **ret_message)
-{
-    fixture->server.authorization = vim_authorization_new(&fixture->server, ret_message);
-    return fixture->server.authorization == NULL
-               ? -1
-               : vim_authorization_attach(fixture->server.authorization,
-                                          &fixture_object(fixture, "ha-authmgr")->ref, ret_message);
-}
-
-static struct vim_session *login(struct fixture *fixture, const char *user)
-{
-    struct vim_session *session = NULL;
-    assert_ok(
-        vim_session_login(fixture->server.sessions, user, "right", NULL, "192.0.2.1", "test", &session));
-    return session;
-}
-
-static void setup(struct test *test, gconstpointer data)
-{
-    (void)data;
-    g_autofree char *message = NULL;
-    fixture_init(&test->fixture);
-    test->fixture.server.sessions = vim_sessions_new(&test->fixture.server);
-    g_assert_cmpint(start(&test->fixture, &message), ==, 0);
-    test->root = login(&test->fixture, "root");
-    test->call = fixture_call(&test->fixture, "ha-authmgr", test->root);
-    g_ptr_array_set_size(test->fixture.events, 0);
-}
-
-static void teardown(struct test *test, gconstpointer data)
-{
-    (void)data;
-    fixture_call_clear(&test->call);
-    vim_session_unref(test->root);
-    vim_sessions_free(test->fixture.server.sessions);
-    vim_authorization_free(test->fixture.server.authorization);
-    fixture_clear(&test->fixture);
-}
-
-/* As after the end of the program: another inventory, and what is in the file. */
-static void restart(struct test *test)
-{
-    g_autofree char *message = NULL;
-    fixture_call_clear(&test->call);
-    vim_session_unref(test->root);
-    vim_sessions_free(test->fixture.server.sessions);
-    vim_inventory_free(test->fixture.server.inventory);
-    vim_authorization_free(test->fixture.server.authorization);
-    fixture_fill(&test->fixture);
-    test->fixture.server.sessions = vim_sessions_new(&test->fixture.server);
-    g_assert_cmpint(start(&test->fixture, &message), ==, 0);
-    test->root = login(&test->fixture, "root");
-    test->call = fixture_call(&test->fixture, "ha-authmgr", test->root);
-    g_ptr_array_set_size(test->fixture.events, 0);
-}
-
-static bool allowed(struct fixture *fixture, const char *user, const char *id, enum vim_privilege privilege)
-{
-    struct vim_session session = {.user_name = (char *)user};
-    vim_read_lock(fixture->server.inventory);
-    bool is = vim_authorized(fixture->server.authorization, user != NULL ? &session : NULL,
-                             fixture_object(fixture, id), privilege);
-    vim_read_unlock(fixture->server.inventory);
-    return is;
-}
-
-static struct vim_fault *give_by(struct vim_call *call, const char *user, const char *id, int32_t role,
-                                 bool propagate)
-{
-    struct Permission permission = {&Permission_type, .principal = (char *)user, .roleId = role,
-                                    .propagate = propagate};
-    struct Permission *list[] = {&permission};
-    struct SetEntityPermissions_args args = {
-        .entity = fixture_object((struct fixture *)call->server, id)->ref, .permission = {list, 1}};
-    return methods->SetEntityPermissions(call, &args);
-}
-
-static void give(struct test *test, const char *user, const char *id, int32_t role, bool propagate)
-{
-    assert_ok(give_by(&test->call, user, id, role, propagate));
-}
-
-static struct vim_fault *take(struct vim_call *call, const char *user, const char *id)
-{
-    struct RemoveEntityPermission_args args = {
-        .entity = fixture_object((struct fixture *)call->server, id)->ref, .user = (char *)user};
-    return methods->RemoveEntityPermission(call, &args);
-}
-
-static struct vim_fault *add_role(struct vim_call *call, const char *name, const char *privilege,
-                                  int32_t *ret_id)
-{
-    char *ids[] = {(char *)privilege};
-    struct AddAuthorizationRole_args args = {.name = (char *)name,
-                                             .privIds = {ids, privilege != NULL ? 1 : 0}};
-    struct AddAuthorizationRole_result result = {0};
-    struct vim_fault *fault = methods->AddAuthorizationRole(call, &args, &result);
-    if (fault == NULL) {
-        *ret_id = result.returnval;
-    }
-    return fault;
-}
-
-static const struct AuthorizationRole *shown_role(struct fixture *fixture, int32_t id)
-{
-    const struct AuthorizationManager *manager =
-        VIM_PROPERTIES(fixture_object(fixture, "ha-authmgr"), AuthorizationManager);
-    for (uint32_t i = 0; i < manager->roleList.n; i++) {
-        if (manager->roleList.items[i]->roleId == id) {
-            return manager->roleList.items[i];
-        }
-    }
-    return NULL;
-}
-
-static uint32_t shown_permissions(struct fixture *fixture, const char *id)
-{
-    return VIM_PROPERTIES(fixture_object(fixture, id), ManagedEntity)->permission.n;
-}
-
-/* A folder in place of the file that is written first: saving fails, for root too. */
-static char *block_saving(struct fixture *fixture)
-{
-    char *blocker = g_build_filename(fixture->dir, "authorization.json.new~", NULL);
-    g_assert_cmpint(g_mkdir(blocker, 0700), ==, 0);
-    return blocker;
-}
-
-static void allow_saving(char *blocker)
-{
-    g_assert_cmpint(g_rmdir(blocker), ==, 0);
-    g_free(blocker);
-}
 
 /* ---- decisions ------------------------------------------------------------------------------------ */
 
@@ -694,9 +546,12 @@ static void test_groups(struct test *test, gconstpointer data)
     assert_fault(give_group(test, "nobodies", VM_FOLDER, on, true), &UserNotFound_type);
     assert_fault(give_group(test, "opal", VM_FOLDER, on, true), &UserNotFound_type); /* is a user */
     assert_fault(give_by(&test->call, "operators", VM_FOLDER, on, true), &UserNotFound_type);
-    assert_ok(give_group(test, "operators", VM_FOLDER, on, true));
+    assert_ok(give_group(test, "operators", VM_FOLDER, on, false));
     struct vim_session *opal = login(fixture, "opal");
 #define MAY(id, privilege) session_may(fixture, opal, id, VIM_PRIVILEGE_##privilege)
+    g_assert_true(MAY(VM_FOLDER, VIRTUAL_MACHINE_INTERACT_POWER_ON));
+    g_assert_false(MAY("vm-1", VIRTUAL_MACHINE_INTERACT_POWER_ON));
+    assert_ok(give_group(test, "operators", VM_FOLDER, on, true));
     g_assert_true(MAY("vm-1", VIRTUAL_MACHINE_INTERACT_POWER_ON));
     g_assert_false(MAY("vm-1", VIRTUAL_MACHINE_INTERACT_POWER_OFF));
     g_assert_true(MAY(ROOT, SYSTEM_VIEW));
@@ -1004,11 +859,16 @@ static void *decide(void *data)
     return NULL;
 }
 
+struct changer {
+    struct test *test;
+    const char *user; /* whose permission it changes */
+};
+
 static void *change(void *data)
 {
-    struct test *test = data;
-    static gint number; /* which thread this is */
-    const char *user = g_atomic_int_add(&number, 1) % 2 == 0 ? "alice" : "bob";
+    const struct changer *changer = data;
+    struct test *test = changer->test;
+    const char *user = changer->user;
     for (int i = 0; i < 20; i++) {
         give(test, user, "vm-1", i % 2 == 0 ? -1 : -2, true);
     }
@@ -1020,8 +880,10 @@ static void test_threads(struct test *test, gconstpointer data)
 {
     (void)data;
     GThread *threads[4];
+    struct changer changers[] = {{test, "alice"}, {test, "bob"}};
     for (int i = 0; i < 4; i++) {
-        threads[i] = g_thread_new("test", i < 2 ? decide : change, test);
+        threads[i] =
+            i < 2 ? g_thread_new("decide", decide, test) : g_thread_new("change", change, &changers[i - 2]);
     }
     for (int i = 0; i < 4; i++) {
         g_thread_join(threads[i]);

@@ -295,13 +295,14 @@ static void test_spec_other_devices(void)
               "--firmware", "efi", "--disk", "1G", "--option", "tenkyu.append=console=ttyS0"),
         &message);
     g_assert_cmpstr(js_type(device(spec, 0)), ==, "VirtualAHCIController"); /* with efi */
-    g_assert_cmpstr(js_type(device(spec, 2)), ==, "VirtualIDEController");
-    g_assert_cmpstr(js_text(device(spec, 3), "backing.fileName"), ==, "[ds1] iso/a.iso");
-    g_assert_true(js_bool(device(spec, 3), "connectable.startConnected"));
-    g_assert_cmpstr(js_type(device(spec, 4)), ==, "VirtualE1000");
-    g_assert_cmpstr(js_text(device(spec, 4), "backing.deviceName"), ==, "VM Network");
-    g_assert_cmpstr(js_type(device(spec, 5)), ==, "VirtualVmxnet3");
-    g_assert_cmpstr(js_type(device(spec, 6)), ==, "VirtualSerialPort");
+    g_assert_cmpstr(js_type(device(spec, 2)), ==, "VirtualCdrom");
+    g_assert_cmpint(js_int(device(spec, 2), "controllerKey", 0), ==, 200); /* every machine has it */
+    g_assert_cmpstr(js_text(device(spec, 2), "backing.fileName"), ==, "[ds1] iso/a.iso");
+    g_assert_true(js_bool(device(spec, 2), "connectable.startConnected"));
+    g_assert_cmpstr(js_type(device(spec, 3)), ==, "VirtualE1000");
+    g_assert_cmpstr(js_text(device(spec, 3), "backing.deviceName"), ==, "VM Network");
+    g_assert_cmpstr(js_type(device(spec, 4)), ==, "VirtualVmxnet3");
+    g_assert_cmpstr(js_type(device(spec, 5)), ==, "VirtualSerialPort");
     g_assert_cmpstr(js_text(spec, "firmware"), ==, "efi");
     json_object *option = json_object_array_get_idx(js_at(spec, "extraConfig"), 0);
     g_assert_cmpstr(js_text(option, "key"), ==, "tenkyu.append");

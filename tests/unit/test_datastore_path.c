@@ -19,7 +19,8 @@ static void test_good(void)
         {"[ds] a/", "ds", "a", "[ds] a"},
         {"[ds] a//b///", "ds", "a/b", "[ds] a/b"},
         {"[my store (1)] a b/c d", "my store (1)", "a b/c d", "[my store (1)] a b/c d"},
-        {"[ds] \xe5\xa4\xa9/\xe7\x90\x83", "ds", "\xe5\xa4\xa9/\xe7\x90\x83", "[ds] \xe5\xa4\xa9/\xe7\x90\x83"},
+        {"[ds] \xe5\xa4\xa9/\xe7\x90\x83", "ds", "\xe5\xa4\xa9/\xe7\x90\x83",
+         "[ds] \xe5\xa4\xa9/\xe7\x90\x83"},
         {"[ds] ..a/b..c/...", "ds", "..a/b..c/...", "[ds] ..a/b..c/..."},
         {"[ds] a]b[c", "ds", "a]b[c", "[ds] a]b[c"},
     };
@@ -119,10 +120,10 @@ static void test_relative(void)
     g_assert_null(none);
 }
 
-#define ASSERT_TAKES(call, expected)                                                                 \
-    do {                                                                                             \
-        g_autofree char *got = (call);                                                               \
-        g_assert_cmpstr(got, ==, (expected));                                                        \
+#define ASSERT_TAKES(call, expected)          \
+    do {                                      \
+        g_autofree char *got = (call);        \
+        g_assert_cmpstr(got, ==, (expected)); \
     } while (0)
 
 static void test_arithmetic(void)

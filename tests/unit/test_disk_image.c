@@ -267,7 +267,8 @@ static void test_delete_faults(struct fixture *f, gconstpointer data)
 
 static void test_foreign(struct fixture *f, gconstpointer data)
 {
-    static const char flat[] = "# Disk DescriptorFile\nversion=1\ncreateType=\"vmfs\"\nRW 8 VMFS \"a-flat.vmdk\"\n";
+    static const char flat[] =
+        "# Disk DescriptorFile\nversion=1\ncreateType=\"vmfs\"\nRW 8 VMFS \"a-flat.vmdk\"\n";
     struct disk_image_info info;
     char *message = NULL;
 
@@ -293,7 +294,8 @@ static void test_program_faults(struct fixture *f, gconstpointer data)
         int error;
         const char *message;
     } cases[] = {
-        {"echo 'qemu-img: /proc/self/fd/3: Could not: No space left on device' >&2; exit 1", -ENOSPC, "Could not*"},
+        {"echo 'qemu-img: /proc/self/fd/3: Could not: No space left on device' >&2; exit 1", -ENOSPC,
+         "Could not*"},
         {"echo 'Is another process using the image [x]?' >&2; exit 1", -EBUSY, "*"},
         {"exit 3", -EIO, "*without saying why*"},
         {"kill -9 $$", -EIO, "*"},

@@ -216,9 +216,13 @@ static void test_user_limit(struct fixture *fixture, gconstpointer data)
     fixture_pass_ms(fixture, 1);
     vim_session_touch(of_root[0]);
     assert_live(fixture, of_root[1], true);
+    vim_write_lock(fixture->server.inventory);
+    vim_session_own(of_root[1], fixture_add(fixture, &ListView_type, "view-1", NULL));
+    vim_write_unlock(fixture->server.inventory);
     vim_session_unref(login(fixture, "root"));
     assert_live(fixture, of_root[0], true);
     assert_live(fixture, of_root[1], false); /* the longest idle one of this user */
+    g_assert_null(vim_inventory_find(fixture->server.inventory, "view-1"));
     assert_live(fixture, of_root[2], true);
     assert_live(fixture, hers, true);
     g_assert_cmpuint(manager(fixture)->sessionList.n, ==, 101);
@@ -247,6 +251,7 @@ static void test_total_limit(struct fixture *fixture, gconstpointer data)
     }
     g_assert_cmpuint(manager(fixture)->sessionList.n, ==, 1000);
     assert_live(fixture, first, true);
+    vim_session_touch(first);
     vim_session_unref(login(fixture, "root")); /* has one himself, which goes */
     assert_live(fixture, first, false);
     assert_live(fixture, second, true);
@@ -346,7 +351,13 @@ static void test_end(struct fixture *fixture, gconstpointer data)
     g_assert_null(vim_inventory_find(fixture->server.inventory, "view-6"));
     g_assert_cmpint(collector_freed, ==, 1);
     g_assert_cmpint(freed, ==, 4);
+    vim_session_end(fixture->server.sessions, other);
+    g_assert_null(vim_inventory_find(fixture->server.inventory, "view-5"));
     vim_session_unref(other);
+    vim_write_lock(fixture->server.inventory);
+    vim_inventory_remove(fixture->server.inventory, fixture_object(fixture, "view-2"));
+    vim_write_unlock(fixture->server.inventory);
+    g_assert_cmpint(freed, ==, 6);
 }
 
 static void test_end_user(struct fixture *fixture, gconstpointer data)

@@ -145,7 +145,6 @@ static void test_kept(struct fixture *f, gconstpointer data)
     f->now_s += 300 * DAY_S;
     load(f, false);
     g_assert_cmpstr(f->credentials->sha256_thumbprint, ==, thumbprint);
-    g_autofree char *path = path_of(f, "server.key");
     g_autofree char *key = contents(f, "server.key");
     g_assert_cmpstr(f->credentials->key_pem, ==, key);
     /* The authority's key may be kept elsewhere while it is not needed. */

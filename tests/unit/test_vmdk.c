@@ -58,9 +58,8 @@ static void test_ours(void)
     const char *file = NULL;
     char uuid[37] = "";
 
-    vmdk_uuid_from_random((const uint8_t[]){0xf1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 1, 0x23, 0x45, 0x67,
-                                            0x89},
-                          uuid);
+    vmdk_uuid_from_random(
+        (const uint8_t[]){0xf1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 1, 0x23, 0x45, 0x67, 0x89}, uuid);
     g_assert_cmpstr(uuid, ==, "6000c291-2345-6789-abcd-ef0123456789");
     g_assert_cmpint(vmdk_new(&options, &made), ==, 0);
     text = vmdk_format(made, NULL);
@@ -81,16 +80,11 @@ static void test_ours(void)
 static void test_new_refused(void)
 {
     static const struct vmdk_new_options cases[] = {
-        {.capacity_bytes = 0, .data_file = "a"},
-        {.capacity_bytes = -512, .data_file = "a"},
-        {.capacity_bytes = 513, .data_file = "a"},
-        {.capacity_bytes = INT64_MAX - 511, .data_file = "a"},
-        {.capacity_bytes = 512, .data_file = ""},
-        {.capacity_bytes = 512, .data_file = "a/b"},
-        {.capacity_bytes = 512, .data_file = ".."},
-        {.capacity_bytes = 512, .data_file = "a\"b"},
-        {.capacity_bytes = 512, .data_file = "a\nb"},
-        {.capacity_bytes = 512, .data_file = "a", .uuid = "12"},
+        {.capacity_bytes = 0, .data_file = "a"},      {.capacity_bytes = -512, .data_file = "a"},
+        {.capacity_bytes = 513, .data_file = "a"},    {.capacity_bytes = INT64_MAX - 511, .data_file = "a"},
+        {.capacity_bytes = 512, .data_file = ""},     {.capacity_bytes = 512, .data_file = "a/b"},
+        {.capacity_bytes = 512, .data_file = ".."},   {.capacity_bytes = 512, .data_file = "a\"b"},
+        {.capacity_bytes = 512, .data_file = "a\nb"}, {.capacity_bytes = 512, .data_file = "a", .uuid = "12"},
     };
     struct vmdk_new_options good = {.capacity_bytes = 512, .data_file = "a"};
     struct vmdk *vmdk = NULL;

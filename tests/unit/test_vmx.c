@@ -44,15 +44,18 @@ static void test_round_trip(void)
     g_autoptr(vmx) vmx = parse(sample);
     g_autoptr(vmx) empty = parse("");
     g_autoptr(vmx) no_end = parse("a = \"1\"");
-    g_autoptr(vmx) windows = parse("\xef\xbb\xbf" "a = \"1\"\r\n\r\nb = \"2\"\r\n");
+    g_autoptr(vmx) windows = parse("\xef\xbb\xbf"
+                                   "a = \"1\"\r\n\r\nb = \"2\"\r\n");
 
     assert_format(vmx, sample);
     assert_format(empty, "");
     assert_format(no_end, "a = \"1\"\n");
-    assert_format(windows, "\xef\xbb\xbf" "a = \"1\"\r\n\r\nb = \"2\"\r\n");
+    assert_format(windows, "\xef\xbb\xbf"
+                           "a = \"1\"\r\n\r\nb = \"2\"\r\n");
     g_assert_cmpstr(vmx_get(windows, "a"), ==, "1");
     g_assert_cmpint(vmx_set(windows, "c", "3"), ==, 0);
-    assert_format(windows, "\xef\xbb\xbf" "a = \"1\"\r\n\r\nb = \"2\"\r\nc = \"3\"\r\n");
+    assert_format(windows, "\xef\xbb\xbf"
+                           "a = \"1\"\r\n\r\nb = \"2\"\r\nc = \"3\"\r\n");
 }
 
 static void test_get(void)
@@ -117,7 +120,8 @@ static void test_numbers(void)
 
 static void test_change(void)
 {
-    g_autoptr(vmx) vmx = parse("# top\nA = \"1\"   # why\n  b=\"2\"\nscsi0.x = \"3\"\nSCSI0:1.y = \"4\"\nend = \"5\"\n");
+    g_autoptr(vmx) vmx =
+        parse("# top\nA = \"1\"   # why\n  b=\"2\"\nscsi0.x = \"3\"\nSCSI0:1.y = \"4\"\nend = \"5\"\n");
     const char *key;
     const char *value;
     size_t i = 0;

@@ -247,7 +247,8 @@ static void test_esx_devices(void)
 
     device(c, 12000, &VirtualMachineVMCIDevice_type);
     device(c, 15000, &VirtualAHCIController_type);
-    g_assert_cmpint(((struct VirtualIDEController *)device(c, 201, &VirtualIDEController_type))->busNumber, ==, 1);
+    g_assert_cmpint(((struct VirtualIDEController *)device(c, 201, &VirtualIDEController_type))->busNumber,
+                    ==, 1);
     g_assert_cmpuint(c->hardware->device.n, ==, 8 + 8);
     g_assert_cmpstr(backing->fileName, ==, "[ds] vms/web/web.vmdk");
     g_assert_cmpstr(backing->diskMode, ==, "persistent");
@@ -567,13 +568,20 @@ static void test_not_writable(void)
 static void test_guests(void)
 {
     static const char *const pairs[][2] = {
-        {"ubuntu-64", "ubuntu64Guest"},           {"otherlinux-64", "otherLinux64Guest"},
-        {"windows9srv-64", "windows9Server64Guest"}, {"windows9-64", "windows9_64Guest"},
-        {"other-64", "otherGuest64"},             {"other", "otherGuest"},
-        {"centos7-64", "centos7_64Guest"},        {"winnetstandard", "winNetStandardGuest"},
-        {"longhorn-64", "winLonghorn64Guest"},    {"vmkernel65", "vmkernel65Guest"},
-        {"other3xlinux-64", "other3xLinux64Guest"}, {"windows2019srv-64", "windows2019srv_64Guest"},
-        {"freebsd", "freebsdGuest"},              {"winvista-64", "winVista64Guest"},
+        {"ubuntu-64", "ubuntu64Guest"},
+        {"otherlinux-64", "otherLinux64Guest"},
+        {"windows9srv-64", "windows9Server64Guest"},
+        {"windows9-64", "windows9_64Guest"},
+        {"other-64", "otherGuest64"},
+        {"other", "otherGuest"},
+        {"centos7-64", "centos7_64Guest"},
+        {"winnetstandard", "winNetStandardGuest"},
+        {"longhorn-64", "winLonghorn64Guest"},
+        {"vmkernel65", "vmkernel65Guest"},
+        {"other3xlinux-64", "other3xLinux64Guest"},
+        {"windows2019srv-64", "windows2019srv_64Guest"},
+        {"freebsd", "freebsdGuest"},
+        {"winvista-64", "winVista64Guest"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {

@@ -475,7 +475,7 @@ static void test_slow_sides(struct fixture *f, gconstpointer data)
 static void test_silence(struct fixture *f, gconstpointer data)
 {
     (void)data;
-    f->options.ping_ms = 100;
+    f->options.ping_ms = 200;
     connect_client(f, "", NULL);
     for (int i = 0; i < 5; i++) { /* longer than it would wait for an answer */
         expect_frame(f, PING, "", 0);
