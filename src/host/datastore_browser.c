@@ -44,7 +44,7 @@ static const struct kind other_kind = {"", &FileQuery_type, &FileInfo_type};
 /* One search, on a task's thread. */
 struct search {
     struct vim_task *task;
-    struct file_place place; /* where it begins; owned */
+    struct file_place place;                     /* where it begins; owned */
     struct HostDatastoreBrowserSearchSpec *spec; /* owned, or NULL */
     bool sub_folders;
     unsigned found;
@@ -69,7 +69,7 @@ static void search_free(void *data)
  * product of both lengths, whatever a client thinks up. */
 static bool fits(const char *pattern, const char *name)
 {
-    const char *star = NULL; /* behind the last '*' met */
+    const char *star = NULL;  /* behind the last '*' met */
     const char *retry = NULL; /* where in the name its part ends for now */
     while (*name != '\0') {
         if (*pattern == '*') {
@@ -152,7 +152,7 @@ static const char *controller_type(const char *adapter_type)
         return "VirtualIDEController";
     }
     return g_ascii_strcasecmp(adapter_type, "buslogic") == 0 ? "VirtualBusLogicController"
-                                                            : "VirtualLsiLogicController";
+                                                             : "VirtualLsiLogicController";
 }
 
 /* What the files of a disk say, if it is one of ours; the size is that of both. */

@@ -62,9 +62,10 @@ struct vim_fault *file_place_check_target(const struct file_place *place, const 
     } else if (g_str_has_suffix(place->path, FILE_NEW_SUFFIX)) {
         rule = "names that end in " FILE_NEW_SUFFIX " are kept for files in the making";
     }
-    return rule == NULL ? NULL
-                        : fault_invalid_datastore_path(place->datastore->ref, place->datastore->name,
-                                                       place->text, "%s: %s: %s", property, place->text, rule);
+    return rule == NULL
+               ? NULL
+               : fault_invalid_datastore_path(place->datastore->ref, place->datastore->name, place->text,
+                                              "%s: %s: %s", property, place->text, rule);
 }
 
 /* Whether `path` is `folder` or lies below it; both within one datastore. */
@@ -146,8 +147,8 @@ static bool uses(const struct VirtualMachine *machine, const struct file_place *
 {
     static const char *const suffixes[] = {".nvram", ".vmsd", ".vmss"};
     const struct VirtualMachineConfigInfo *config = machine->config;
-    bool off = machine->runtime != NULL &&
-               machine->runtime->powerState == VirtualMachinePowerState_poweredOff;
+    bool off =
+        machine->runtime != NULL && machine->runtime->powerState == VirtualMachinePowerState_poweredOff;
     if (config == NULL) {
         return false;
     }
@@ -180,8 +181,8 @@ static GPtrArray *find_users(struct host *host, const struct file_place *place, 
             continue;
         }
         const struct VirtualMachine *machine = object->properties;
-        bool runs = machine->runtime != NULL &&
-                    machine->runtime->powerState == VirtualMachinePowerState_poweredOn;
+        bool runs =
+            machine->runtime != NULL && machine->runtime->powerState == VirtualMachinePowerState_poweredOn;
         if ((!only_running || runs) && uses(machine, place)) {
             g_ptr_array_add(ids, g_strdup(object->ref.id));
         }
@@ -228,8 +229,8 @@ struct vim_fault *files_hold(struct host *host, struct vim_task *task, const str
         enum VirtualMachinePowerState state = vm_power_state(vm);
         if (state != VirtualMachinePowerState_poweredOff &&
             (state != VirtualMachinePowerState_suspended || !may_be_suspended)) {
-            fault = fault_file_locked(place->text, "%s: the virtual machine %s uses it and is %s", place->text,
-                                      vm->id, VirtualMachinePowerState_type.values[state]);
+            fault = fault_file_locked(place->text, "%s: the virtual machine %s uses it and is %s",
+                                      place->text, vm->id, VirtualMachinePowerState_type.values[state]);
         }
     }
     if (fault != NULL) {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "host/disk_image.h"
@@ -22,7 +23,7 @@ struct file_place {
     char *text;                  /* owned: "[ds] path" */
 };
 void file_place_clear(struct file_place *place);
-#define FILE_PLACE_AUTO(name)                                                                              \
+#define FILE_PLACE_AUTO(name) \
     __attribute__((cleanup(file_place_clear))) struct file_place name = {NULL, NULL, NULL}
 
 /*
@@ -70,8 +71,11 @@ struct new_file {
     char *name;     /* that it will have; owned */
     char *new_name; /* that it has; owned */
 };
-#define NEW_FILE_INIT {-1, -1, NULL, NULL}
-#define NEW_FILE_AUTO(variable)                                                                            \
+#define NEW_FILE_INIT      \
+    {                      \
+        -1, -1, NULL, NULL \
+    }
+#define NEW_FILE_AUTO(variable) \
     __attribute__((cleanup(new_file_end))) struct new_file variable = NEW_FILE_INIT
 
 /* Begins an empty file; its folder must exist. -EBUSY: somebody else is writing the same one. */
@@ -105,9 +109,9 @@ struct vim_fault *file_delete(struct host *host, const struct file_place *place,
 /* ---- virtual_disk_manager.c ------------------------------------------------------------------------- */
 
 struct disk_copy {
-    bool force;    /* whether the target is replaced */
-    bool keep_uuid; /* for a move */
-    const char *adapter_type; /* "lsilogic"..., or NULL: as the source has it */
+    bool force;                                /* whether the target is replaced */
+    bool keep_uuid;                            /* for a move */
+    const char *adapter_type;                  /* "lsilogic"..., or NULL: as the source has it */
     enum disk_image_provisioning provisioning; /* 0: as the source has it */
 };
 /* Whether this is the descriptor of a disk of ours that is complete; then *ret describes it, to be cleared

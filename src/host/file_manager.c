@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -304,7 +305,8 @@ static void transfer_free(void *data)
     g_free(transfer);
 }
 
-static int transfer_plain(const struct transfer *t, const struct stat *st, bool replace, struct vim_task *task)
+static int transfer_plain(const struct transfer *t, const struct stat *st, bool replace,
+                          struct vim_task *task)
 {
     bool is_folder = S_ISDIR(st->st_mode);
     int error = t->move ? rename_place(&t->from, &t->to, replace) : -EXDEV;
@@ -338,7 +340,8 @@ static struct vim_fault *check_target(const struct transfer *t, bool *ret_replac
     return files_check_unused(t->host, &t->to);
 }
 
-static struct vim_fault *transfer_checked(const struct transfer *t, const struct stat *st, struct vim_task *task)
+static struct vim_fault *transfer_checked(const struct transfer *t, const struct stat *st,
+                                          struct vim_task *task)
 {
     struct disk_image_info disk;
     bool replace = false;
@@ -346,7 +349,9 @@ static struct vim_fault *transfer_checked(const struct transfer *t, const struct
     if (fault != NULL) {
         return fault;
     }
-    if (S_ISREG(st->st_mode) && g_str_has_suffix(t->to.path, ".vmdk") && disk_is_ours(&t->from, &disk)) {
+    /* The descriptor alone may be copied as a text, but a disk does not lose its data by a move. */
+    bool whole = t->move || g_str_has_suffix(t->to.path, ".vmdk");
+    if (S_ISREG(st->st_mode) && whole && disk_is_ours(&t->from, &disk)) {
         struct disk_copy options = {.force = replace};
         fault = t->move ? disk_move(task, &t->from, &disk, &t->to, replace)
                         : disk_copy(task, &t->from, &disk, &t->to, &options);
@@ -374,8 +379,8 @@ static struct vim_fault *transfer_run(struct vim_task *task, void *data)
     if (error != 0) {
         return host_file_fault(t->from.text, error, "it cannot be read");
     }
-    struct vim_fault *fault = t->move ? files_check_unused(t->host, &t->from)
-                                      : files_hold(t->host, task, &t->from, true, &held);
+    struct vim_fault *fault =
+        t->move ? files_check_unused(t->host, &t->from) : files_hold(t->host, task, &t->from, true, &held);
     if (fault == NULL) {
         fault = transfer_checked(t, &st, task);
     }
@@ -400,10 +405,9 @@ static struct vim_fault *transfer_start(struct vim_call *call, const struct tran
 {
     FILE_PLACE_AUTO(from);
     FILE_PLACE_AUTO(to);
-    struct vim_fault *fault =
-        file_place_of_call(call, args->source, "sourceName", args->source_datacenter,
-                           move ? VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT : VIM_PRIVILEGE_DATASTORE_BROWSE,
-                           &from);
+    struct vim_fault *fault = file_place_of_call(
+        call, args->source, "sourceName", args->source_datacenter,
+        move ? VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT : VIM_PRIVILEGE_DATASTORE_BROWSE, &from);
     if (fault == NULL) {
         fault = file_place_of_call(call, args->destination, "destinationName", args->destination_datacenter,
                                    VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT, &to);
@@ -418,8 +422,8 @@ static struct vim_fault *transfer_start(struct vim_call *call, const struct tran
         return fault;
     }
     if (file_place_contains(&from, &to)) {
-        return fault_invalid_argument("destinationName", "destinationName: %s is %s itself, or in it", to.text,
-                                      from.text);
+        return fault_invalid_argument("destinationName", "destinationName: %s is %s itself, or in it",
+                                      to.text, from.text);
     }
     struct transfer *transfer = g_new0(struct transfer, 1);
     *transfer = (struct transfer){call->server->hooks_data, from, to, move, args->force};
@@ -441,7 +445,10 @@ static struct vim_fault *copy_method(struct vim_call *call, const struct CopyDat
                                      struct CopyDatastoreFile_Task_result *ret)
 {
     const struct transfer_args transfer = {
-        args->sourceName, &args->sourceDatacenter, args->destinationName, &args->destinationDatacenter,
+        args->sourceName,
+        &args->sourceDatacenter,
+        args->destinationName,
+        &args->destinationDatacenter,
         args->force.set && args->force.value,
     };
     return transfer_start(call, &transfer, false, &ret->returnval);
@@ -451,7 +458,10 @@ static struct vim_fault *move_method(struct vim_call *call, const struct MoveDat
                                      struct MoveDatastoreFile_Task_result *ret)
 {
     const struct transfer_args transfer = {
-        args->sourceName, &args->sourceDatacenter, args->destinationName, &args->destinationDatacenter,
+        args->sourceName,
+        &args->sourceDatacenter,
+        args->destinationName,
+        &args->destinationDatacenter,
         args->force.set && args->force.value,
     };
     return transfer_start(call, &transfer, true, &ret->returnval);

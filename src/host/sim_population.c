@@ -93,6 +93,7 @@ void sim_population_make(struct host *host, unsigned n)
         g_autofree char *message = NULL;
         int error = hypervisor_vm_start(host->hypervisor, &start, &message);
         VM_AUTO vm = vm_show(host, id, path, config);
+        vm->invented = true;
         if (error == 0) {
             vm_set_power_state(vm, VirtualMachinePowerState_poweredOn);
         }

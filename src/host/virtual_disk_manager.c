@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -105,7 +106,7 @@ static int plan_copy(const struct file_place *from, const struct disk_image_info
     struct vmdk_new_options made = {
         .capacity_bytes = info->capacity_bytes,
         .data_file = datastore_path_basename(data_path),
-        .adapter_type = options->adapter_type != NULL ? options->adapter_type
+        .adapter_type = options->adapter_type != NULL   ? options->adapter_type
                         : info->adapter_type[0] != '\0' ? info->adapter_type
                                                         : NULL,
         .uuid = options->keep_uuid && info->uuid[0] != '\0' ? info->uuid : uuid,
@@ -142,16 +143,17 @@ static int copy_data(struct vim_task *task, const struct file_place *from, const
         .total_bytes = fstat(from_fd, &st) == 0 ? st.st_size : 0,
         .skip_zeros = options->provisioning == DISK_IMAGE_THIN && info->provisioning != DISK_IMAGE_THIN,
     };
-    error = reserve(file->fd, info, options->provisioning);
+    error = file_copy_data(from_fd, file->fd, &progress);
     if (error == 0) {
-        error = file_copy_data(from_fd, file->fd, &progress);
+        error = reserve(file->fd, info, options->provisioning);
     }
     close(from_fd);
     return error;
 }
 
-static int copy_files(struct vim_task *task, const struct file_place *from, const struct disk_image_info *info,
-                      const struct file_place *to, const struct disk_copy *options)
+static int copy_files(struct vim_task *task, const struct file_place *from,
+                      const struct disk_image_info *info, const struct file_place *to,
+                      const struct disk_copy *options)
 {
     NEW_FILE_AUTO(file);
     g_autoptr(vmdk) vmdk = NULL;
@@ -371,9 +373,8 @@ static struct vim_fault *parse_spec(const struct VirtualDiskSpec *spec, const ch
         const char *name;
         const char *adapter_type; /* in the descriptor; the newer ones have no word of their own */
     } adapters[] = {
-        {"lsiLogic", "lsilogic"},    {"busLogic", "buslogic"}, {"ide", "ide"},
-        {"lsiLogicSas", "lsilogic"}, {"pvscsi", "lsilogic"},   {"sata", "lsilogic"},
-        {"nvme", "lsilogic"},
+        {"lsiLogic", "lsilogic"}, {"busLogic", "buslogic"}, {"ide", "ide"},       {"lsiLogicSas", "lsilogic"},
+        {"pvscsi", "lsilogic"},   {"sata", "lsilogic"},     {"nvme", "lsilogic"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(types) && ret->provisioning == 0; i++) {
         if (g_str_equal(spec->diskType, types[i].name)) {
@@ -392,7 +393,8 @@ static struct vim_fault *parse_spec(const struct VirtualDiskSpec *spec, const ch
     }
     if (ret->adapter_type == NULL) {
         g_autofree char *at = g_strdup_printf("%s.adapterType", property);
-        return fault_invalid_argument(at, "%s: \"%s\" is not lsiLogic, busLogic or ide", at, spec->adapterType);
+        return fault_invalid_argument(at, "%s: \"%s\" is not lsiLogic, busLogic or ide", at,
+                                      spec->adapterType);
     }
     return NULL;
 }
@@ -401,7 +403,8 @@ static struct vim_fault *check_capacity(int64_t kb, const char *property)
 {
     return kb > 0 && kb <= max_capacity_kb
                ? NULL
-               : fault_invalid_argument(property, "%s: %" G_GINT64_FORMAT " is not 1 KB to 62 TB", property, kb);
+               : fault_invalid_argument(property, "%s: %" G_GINT64_FORMAT " is not 1 KB to 62 TB", property,
+                                        kb);
 }
 
 /* ---- methods ---------------------------------------------------------------------------------------- */
@@ -445,9 +448,9 @@ static struct vim_fault *create_method(struct vim_call *call, const struct Creat
         fault = fault_invalid_datastore_path(work.place.datastore->ref, work.place.datastore->name,
                                              args->name, "name: %s: a disk's name ends in .vmdk", args->name);
     }
-    return fault != NULL ? fault
-                         : disk_task_start(call, &work, "VirtualDiskManager.createVirtualDisk", false,
-                                           &ret->returnval);
+    return fault != NULL
+               ? fault
+               : disk_task_start(call, &work, "VirtualDiskManager.createVirtualDisk", false, &ret->returnval);
 }
 
 static struct vim_fault *delete_run(struct vim_task *task, const struct disk_task *work)
@@ -468,9 +471,9 @@ static struct vim_fault *delete_method(struct vim_call *call, const struct Delet
     DISK_TASK_AUTO(work) = {.host = call->server->hooks_data, .run = delete_run};
     struct vim_fault *fault = place_of(call, args->name, "name", &args->datacenter,
                                        VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT, &work.place);
-    return fault != NULL ? fault
-                         : disk_task_start(call, &work, "VirtualDiskManager.deleteVirtualDisk", false,
-                                           &ret->returnval);
+    return fault != NULL
+               ? fault
+               : disk_task_start(call, &work, "VirtualDiskManager.deleteVirtualDisk", false, &ret->returnval);
 }
 
 /* With `force` the target may be there, but nobody may use it. */
@@ -517,9 +520,9 @@ static struct vim_fault *copy_method(struct vim_call *call, const struct CopyVir
         fault = parse_spec(args->destSpec, "destSpec", &work.copy);
     }
     work.copy.force = args->force.set && args->force.value;
-    return fault != NULL ? fault
-                         : disk_task_start(call, &work, "VirtualDiskManager.copyVirtualDisk", true,
-                                           &ret->returnval);
+    return fault != NULL
+               ? fault
+               : disk_task_start(call, &work, "VirtualDiskManager.copyVirtualDisk", true, &ret->returnval);
 }
 
 static struct vim_fault *move_run(struct vim_task *task, const struct disk_task *work)
@@ -554,9 +557,9 @@ static struct vim_fault *move_method(struct vim_call *call, const struct MoveVir
                          VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT, &work.to);
     }
     work.copy.force = args->force.set && args->force.value;
-    return fault != NULL ? fault
-                         : disk_task_start(call, &work, "VirtualDiskManager.moveVirtualDisk", true,
-                                           &ret->returnval);
+    return fault != NULL
+               ? fault
+               : disk_task_start(call, &work, "VirtualDiskManager.moveVirtualDisk", true, &ret->returnval);
 }
 
 /* ---- extend ----------------------------------------------------------------------------------------- */
@@ -607,18 +610,18 @@ static struct vim_fault *extend_checked(const struct disk_task *work, const stru
 {
     g_autofree char *message = NULL;
     if (work->capacity_kb * 1024 < info->capacity_bytes) {
-        return fault_invalid_argument("newCapacityKb", "newCapacityKb: a disk grows; it has %" G_GINT64_FORMAT
-                                      " KB", info->capacity_bytes / 1024);
+        return fault_invalid_argument("newCapacityKb",
+                                      "newCapacityKb: a disk grows; it has %" G_GINT64_FORMAT " KB",
+                                      info->capacity_bytes / 1024);
     }
     if (info->parent_path != NULL) {
         return fault_not_supported("%s builds on another disk (%s)", work->place.text, info->parent_path);
     }
     if (!is_self_contained(&work->place, info)) {
-        return fault_cannot_access_file(work->place.text, "%s: its data name another file",
-                                        work->place.text);
+        return fault_cannot_access_file(work->place.text, "%s: its data name another file", work->place.text);
     }
-    int error = disk_image_grow(work->place.datastore->fd, work->place.path, work->capacity_kb * 1024,
-                                &message);
+    int error =
+        disk_image_grow(work->place.datastore->fd, work->place.path, work->capacity_kb * 1024, &message);
     return error == 0 ? NULL : host_file_fault(work->place.text, error, message);
 }
 
@@ -659,9 +662,9 @@ static struct vim_fault *extend_method(struct vim_call *call, const struct Exten
     if (fault == NULL && args->eagerZero.set && args->eagerZero.value) {
         fault = fault_not_supported("eagerZero: what is added to a disk is not written with zeros");
     }
-    return fault != NULL ? fault
-                         : disk_task_start(call, &work, "VirtualDiskManager.extendVirtualDisk", false,
-                                           &ret->returnval);
+    return fault != NULL
+               ? fault
+               : disk_task_start(call, &work, "VirtualDiskManager.extendVirtualDisk", false, &ret->returnval);
 }
 
 /* The VI API writes a disk's UUID here as bytes: "60 00 C2 9x ...-...". */
@@ -687,8 +690,8 @@ static struct vim_fault *query_uuid(struct vim_call *call, const struct QueryVir
 {
     FILE_PLACE_AUTO(place);
     struct disk_image_info info;
-    struct vim_fault *fault = place_of(call, args->name, "name", &args->datacenter,
-                                       VIM_PRIVILEGE_DATASTORE_BROWSE, &place);
+    struct vim_fault *fault =
+        place_of(call, args->name, "name", &args->datacenter, VIM_PRIVILEGE_DATASTORE_BROWSE, &place);
     if (fault == NULL) {
         fault = read_disk(&place, &info);
     }

@@ -19,6 +19,7 @@ struct vm {
     char *id;       /* "vm-12" */
     char *vmx_path; /* "[ds] folder/name.vmx" */
     GMutex job;     /* see above; only tried, never waited for */
+    bool invented;  /* by sim_population.c: it has no files, so nothing of it outlives the process */
     int guest_shut_down; /* atomic: the guest has powered itself off, its process is about to go */
 };
 

@@ -57,9 +57,12 @@ static struct vim_fault *start(struct vm *vm, const struct VirtualMachineConfigI
     struct vm_files files = {0};
     int log_fd = -1;
     g_autofree char *message = NULL;
-    struct vim_fault *fault = vm_files_open(vm->host, config, &files);
-    if (fault == NULL) {
-        fault = open_log(vm, &log_fd);
+    struct vim_fault *fault = NULL;
+    if (vm->invented) {
+        files.files = g_array_new(FALSE, FALSE, sizeof(struct hypervisor_file));
+    } else {
+        fault = vm_files_open(vm->host, config, &files);
+        fault = fault == NULL ? open_log(vm, &log_fd) : fault;
     }
     if (fault == NULL) {
         struct hypervisor_start start = {
@@ -72,6 +75,8 @@ static struct vim_fault *start(struct vm *vm, const struct VirtualMachineConfigI
         };
         int error = hypervisor_vm_start(vm->host->hypervisor, &start, &message);
         fault = error == 0 ? NULL : hypervisor_fault(error, message);
+    }
+    if (log_fd >= 0) {
         close(log_fd);
     }
     vm_files_close(&files);

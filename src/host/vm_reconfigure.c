@@ -226,7 +226,7 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
     if (fault == NULL) {
         fault = grow_disks(vm, before, change, running);
     }
-    if (fault == NULL) {
+    if (fault == NULL && !vm->invented) {
         fault = vm_save(vm->host, vm->vmx_path, change->config);
     }
     if (fault != NULL) {

@@ -21,6 +21,7 @@ import guest
 from tenkyu_host import BINARY, ROOT, TenkyuHost
 
 OK, FAILED, USAGE, NOT_FOUND, NOT_LOGGED_IN = range(5)  # exit codes
+PROMPT = r"# (\x1b\[6n)?$"  # of the guest's shell, which asks a terminal where its cursor is
 
 
 class Terminal:
@@ -126,14 +127,13 @@ class SimCase(CliCase):
 
     def make(self, name: str, *options: str) -> None:
         self.out("vm", "create", name, *options)
-        self.addCleanup(lambda: self.run_any("vm", "stop", name))
-        self.addCleanup(lambda: self.run_any("vm", "destroy", "--yes", name))
-        self._cleanups[-2:] = reversed(self._cleanups[-2:])  # the last one runs first
+        self.addCleanup(self.unmake, name)
 
-    def run_any(self, *words: str) -> None:
-        """For clean-up: it may have been done by the test."""
-        subprocess.run([BINARY, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
-                       timeout=120)
+    def unmake(self, name: str) -> None:
+        """As far as the test has not done it."""
+        for words in (["vm", "stop", name], ["vm", "destroy", "--yes", name]):
+            subprocess.run([BINARY, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                           timeout=120)
 
 
 class VirtualMachines(SimCase):
@@ -146,7 +146,8 @@ class VirtualMachines(SimCase):
         self.assertRegex(vmx, r'(?m)^my\.key = "my value"$')
         self.assertTrue((self.datastore / "web" / "web.vmdk").is_file())
         vm = self.json("vm", "show", "web")
-        self.assertEqual(("web", "off", 2, 512 << 20), (vm["name"], vm["power"], vm["cpus"], vm["memory_bytes"]))
+        self.assertEqual(("web", "off", 2, 512 << 20),
+                         (vm["name"], vm["power"], vm["cpus"], vm["memory_bytes"]))
         self.assertEqual([(1 << 30, True, "pvscsi"), (2 << 30, False, "nvme")],
                          [(d["capacity_bytes"], d["thin"], d["controller"]) for d in vm["disks"]])
         self.assertEqual([("e1000", "VM Network")], [(n["model"], n["network"]) for n in vm["nics"]])
@@ -257,7 +258,8 @@ class VirtualMachines(SimCase):
 class Host(SimCase):
     def test_show(self) -> None:
         (host,) = self.json("host", "show")
-        self.assertEqual(("ha-host", self.host.url, "connected"), (host["id"], host["url"], host["connection"]))
+        self.assertEqual(("ha-host", self.host.url, "connected"),
+                         (host["id"], host["url"], host["connection"]))
         self.assertGreater(host["memory_bytes"], 1 << 20)
         self.assertRegex(self.out("host", "show"), r"(?m)^state +connected$")
 
@@ -307,7 +309,8 @@ class Datastores(SimCase):
         self.assertEqual((source.name, 5 << 20), (file["name"], file["size_bytes"]))
         (folder,) = self.json("datastore", "ls", "[datastore1] deep")
         self.assertEqual(("iso", "folder"), (folder["name"], folder["kind"]))
-        self.assertRegex(self.out("datastore", "ls", "[datastore1] deep/iso"), r"(?m)^ *5 MiB .* 100% söme file")
+        table = self.out("datastore", "ls", "[datastore1] deep/iso")
+        self.assertRegex(table, r"(?m)^ *5 MiB .* 100% söme file")
         self.error(USAGE, "datastore", "rm", "[datastore1] deep")
         self.assertTrue((self.datastore / "deep").exists())
         self.out("datastore", "rm", "--yes", "[datastore1] deep")
@@ -365,7 +368,8 @@ class Sessions(SimCase):
     def test_session_ended(self) -> None:
         """Ended on the server's side: the message says what to do, and a password helps by itself."""
         self.end_session()
-        self.assertIn(f"has ended; run `tenkyu login {self.host.url}`", self.error(NOT_LOGGED_IN, "vm", "list"))
+        message = self.error(NOT_LOGGED_IN, "vm", "list")
+        self.assertIn(f"has ended; run `tenkyu login {self.host.url}`", message)
         self.run_cli("vm", "list", env={"TENKYU_PASSWORD": self.host.password})
 
     def end_session(self) -> None:
@@ -534,8 +538,8 @@ class Console(CliCase):
             self.out("login", "--password-file", str(self.host.password_file), "--ca-file",
                      str(self.host.state / "tls" / "ca.pem"), self.host.url)
             self.out("datastore", "put", str(medium), "[datastore1] demo.iso")
-            self.out("vm", "create", "web", "--memory", "256M", "--cdrom", "[datastore1] demo.iso", "--serial",
-                     "--start")
+            self.out("vm", "create", "web", "--memory", "256M", "--serial", "--start",
+                     "--cdrom", "[datastore1] demo.iso")
             self.use_console()
             self.leave_by_signal()
             self.out("vm", "screenshot", "web", str(self.folder / "screen.png"))
@@ -549,20 +553,20 @@ class Console(CliCase):
         terminal.expect("Connected to the serial console of web")
         terminal.expect("login: $", 120)
         terminal.type("root\r")
-        terminal.expect(r"[#$] $")
+        terminal.expect(PROMPT)
         terminal.type("echo answer=$((6 * 7))\r")
         terminal.expect("answer=42")
         terminal.type("sleep 1000\r")
         terminal.expect("sleep 1000\r\n")
         terminal.type("\x03")  # for the guest, not for the client
-        terminal.expect(r"sleep 1000[\s\S]*[#$] $")
+        terminal.expect(r"sleep 1000\r\n[\s\S]*" + PROMPT)
         terminal.type("\x1d")
         self.assertEqual(OK, terminal.wait(), terminal.text)
 
     def leave_by_signal(self) -> None:
         terminal = self.terminal("vm", "console", "web")
         terminal.type("\r")
-        terminal.expect(r"[#$] $")
+        terminal.expect(PROMPT)
         os.kill(terminal.pid, signal.SIGTERM)
         self.assertEqual(OK, terminal.wait(), terminal.text)
 
