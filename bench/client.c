@@ -54,11 +54,11 @@ struct connection {
 struct session {
     uint16_t port;
     char cookie[256];          /* "name=value" */
-    char collector[64];        /* ids of its managers */
-    char view_manager[64];
-    char session_manager[64];
-    char root_folder[64];
-    char view[64];             /* of all VMs; made on demand */
+    char collector[128];       /* ids of its managers */
+    char view_manager[128];
+    char session_manager[128];
+    char root_folder[128];
+    char view[128];            /* of all VMs */
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)

@@ -35,7 +35,7 @@ func main() {
 	model.Service.Listen = &url.URL{
 		Scheme: "http",
 		Host:   *listen,
-		User:   url.UserPassword("root", "bench"),
+		User:   url.UserPassword("root", "bench-password"),
 	}
 	server := model.Service.NewServer()
 	defer server.Close()

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/format.h"
 #include "cli/js.h"
 #include "cli/objects.h"
 #include "cli/run.h"
@@ -146,13 +147,13 @@ static int use_console(struct cli *cli, struct console *console, const char *nam
 {
     struct termios saved;
     sigset_t before;
-    console->raw = isatty(STDIN_FILENO);
-    if (console->raw) {
-        fprintf(cli->err, "Connected to the serial console of %s; Ctrl-] leaves it.\n", name);
+    int signal_fd = open_signals(&before);
+    console->raw = isatty(STDIN_FILENO) && cli_terminal_raw(STDIN_FILENO, &saved) == 0;
+    if (console->raw) { /* said when it is true: keys typed before this may be lost */
+        g_autofree char *shown = cli_printable(name, false);
+        fprintf(cli->err, "Connected to the serial console of %s; Ctrl-] leaves it.\r\n", shown);
         fflush(cli->err);
     }
-    int signal_fd = open_signals(&before);
-    console->raw = console->raw && cli_terminal_raw(STDIN_FILENO, &saved) == 0;
     run_console(console, signal_fd);
     if (console->raw) {
         cli_terminal_restore(STDIN_FILENO, &saved);

@@ -182,6 +182,17 @@ void host_datastore_refresh(struct host *host, struct datastore *datastore)
     vim_write_unlock(host->server->inventory);
 }
 
+void host_datastores_refresh(struct host *host)
+{
+    g_mutex_lock(&host->lock);
+    g_autoptr(GPtrArray) all = g_ptr_array_copy(host->datastores, NULL, NULL);
+    g_mutex_unlock(&host->lock);
+    g_ptr_array_set_free_func(all, NULL); /* datastores live as long as the host */
+    for (guint i = 0; i < all->len; i++) {
+        host_datastore_refresh(host, g_ptr_array_index(all, i));
+    }
+}
+
 /* ---- the list --------------------------------------------------------------------------------------- */
 
 static int save(struct host *host)

@@ -87,6 +87,7 @@ static int open_tls(struct host *host, const struct host_options *options, struc
     int error = tls_credentials_load(&tls, ret, ret_message);
     if (error == 0) {
         host->thumbprint = g_strdup((*ret)->sha1_thumbprint);
+        host->fingerprint = g_strdup((*ret)->sha256_thumbprint);
     }
     return error;
 }
@@ -266,6 +267,7 @@ void host_free(struct host *host)
     g_strfreev(host->listen);
     g_free(host->first_password);
     g_free(host->thumbprint);
+    g_free(host->fingerprint);
     g_free(host);
 }
 
@@ -284,4 +286,9 @@ char *host_url(const struct host *host, unsigned n)
 const char *host_first_password(const struct host *host)
 {
     return host->first_password;
+}
+
+const char *host_fingerprint(const struct host *host)
+{
+    return host->fingerprint;
 }

@@ -31,3 +31,5 @@ void host_free(struct host *host);
 char *host_url(const struct host *host, unsigned n);
 /* The password that the first start made, or NULL; to be shown once. */
 const char *host_first_password(const struct host *host);
+/* The SHA-256 fingerprint of the host's certificate, for people to compare; NULL with plain HTTP. */
+const char *host_fingerprint(const struct host *host);

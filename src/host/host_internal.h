@@ -29,7 +29,8 @@ struct host {
     char **listen; /* as given */
     bool plain_http;
     char *first_password;
-    char *thumbprint;   /* SHA-1 of the certificate, or NULL */
+    char *thumbprint;   /* SHA-1 of the certificate, as the VI API shows it, or NULL */
+    char *fingerprint;  /* SHA-256 of it, for people to compare, or NULL */
     GMutex registry;    /* see above */
     GHashTable *registered; /* id -> "[ds] path.vmx", under registry */
     uint64_t next_vm;   /* under registry */
@@ -92,8 +93,9 @@ struct vim_fault *host_resolve(struct host *host, const char *text, const char *
                                struct datastore **ret_datastore, char **ret_path);
 /* A file fault for an errno of an operation on "[ds] path". */
 struct vim_fault *host_file_fault(const char *datastore_path, int error, const char *what);
-/* Reads free space again. */
+/* Reads free space again, of one or of all. */
 void host_datastore_refresh(struct host *host, struct datastore *datastore);
+void host_datastores_refresh(struct host *host);
 extern const struct Datastore_methods host_datastore_methods;
 extern const struct HostDatastoreSystem_methods host_datastore_system_methods;
 extern const struct HostDatastoreBrowser_methods host_datastore_browser_methods;

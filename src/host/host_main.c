@@ -128,6 +128,9 @@ static int serve(const struct arguments *a)
         printf("  (shown once; kept in %s/root-password)\n", a->state_dir);
     }
     printf("listening at %s\n", url);
+    if (host_fingerprint(host) != NULL) {
+        printf("certificate SHA-256 %s\n", host_fingerprint(host));
+    }
     fflush(stdout);
     int status = 0;
     int error = a->ready_file != NULL ? write_ready_file(a->ready_file, url) : 0;

@@ -94,9 +94,7 @@ static void round_of_samples(struct host *host, GHashTable *samples, int mhz)
         }
     }
     show_host(host, total_mhz, total_bytes);
-    for (guint i = 0; i < host->datastores->len; i++) {
-        host_datastore_refresh(host, g_ptr_array_index(host->datastores, i));
-    }
+    host_datastores_refresh(host);
 }
 
 static void *sample_thread(void *data)

@@ -432,6 +432,21 @@ struct vim_fault *vm_require_power(struct vm *vm, enum VirtualMachinePowerState 
                                      VirtualMachinePowerState_type.values[required]);
 }
 
+struct vim_fault *vm_require_accessible(struct vm *vm)
+{
+    bool accessible = false;
+    vim_read_lock(vm->host->server->inventory);
+    struct vim_object *object = object_of(vm);
+    if (object != NULL) {
+        accessible = VIM_PROPERTIES(object, VirtualMachine)->runtime->connectionState ==
+                     VirtualMachineConnectionState_connected;
+    }
+    vim_read_unlock(vm->host->server->inventory);
+    return accessible ? NULL
+                      : fault_invalid_vm_config(vm->vmx_path, "%s could not be read; mend it, unregister the "
+                                                "machine and register it again", vm->vmx_path);
+}
+
 static struct vim_fault *run(struct vim_task *task, void *data)
 {
     struct vm_task *work = data;

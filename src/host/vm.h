@@ -55,6 +55,8 @@ void vm_config_complete(struct vm *vm, struct VirtualMachineConfigInfo *config);
 /* Begins and ends an operation on the task's thread: TaskInProgress, ManagedObjectNotFound. */
 struct vim_fault *vm_begin(struct vm *vm, struct vim_task *task);
 void vm_end(struct vm *vm);
+/* InvalidVmConfig when the machine's .vmx could not be read: what is shown of it is not what it is. */
+struct vim_fault *vm_require_accessible(struct vm *vm);
 /* InvalidPowerState unless the machine is in this state. */
 struct vim_fault *vm_require_power(struct vm *vm, enum VirtualMachinePowerState required);
 
@@ -192,6 +194,8 @@ struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct Shu
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
 VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
+/* What a spec uses needs privileges there too: space on datastores, networks to connect to. */
+struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec);
 /* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */
 void vm_on_event(void *host, const char *id, const struct hypervisor_event *event);
 /* Shows that a machine was found running at start. */

@@ -238,6 +238,10 @@ static struct vim_fault *create_start(struct vim_call *call, const struct Virtua
             return fault;
         }
     }
+    struct vim_fault *fault = vm_check_access(call, spec);
+    if (fault != NULL) {
+        return fault;
+    }
     struct create *create = g_new0(struct create, 1);
     create->host = host;
     create->spec = vim_copy(spec);
@@ -446,7 +450,10 @@ struct vim_fault *vm_destroy_call(struct vim_call *call, const struct Destroy_Ta
 static struct vim_fault *rename_run(struct vim_task *task, struct vm *vm, void *data)
 {
     const char *name = data;
-    struct vim_fault *fault = vm_check_name(vm->host, name, vm);
+    struct vim_fault *fault = vm_require_accessible(vm);
+    if (fault == NULL) {
+        fault = vm_check_name(vm->host, name, vm);
+    }
     if (fault != NULL) {
         return fault;
     }

@@ -128,10 +128,13 @@ static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void
     if (state == VirtualMachinePowerState_poweredOn) {
         return vm_require_power(vm, VirtualMachinePowerState_poweredOff);
     }
+    struct vim_fault *fault = vm_require_accessible(vm);
+    if (fault != NULL) {
+        return fault;
+    }
     int state_fd = -1;
     g_autofree char *state_name = NULL;
     struct VirtualMachineConfigInfo *config = vm_config(vm);
-    struct vim_fault *fault = NULL;
     vm_event(vm, task, VmStartingEvent, "%s is starting", config->name);
     if (state == VirtualMachinePowerState_suspended) {
         fault = take_state(vm, &state_fd, &state_name);

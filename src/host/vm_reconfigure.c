@@ -87,6 +87,38 @@ static struct vim_fault *check_privileges(struct vim_call *call, const struct Vi
     return fault;
 }
 
+static struct vim_fault *check_datastore(struct vim_call *call, const char *text, const char *property)
+{
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    struct vim_fault *fault = host_resolve(call->server->hooks_data, text, property, &datastore, &path);
+    return fault != NULL ? fault
+                         : vim_call_require(call, &datastore->ref, VIM_PRIVILEGE_DATASTORE_ALLOCATE_SPACE);
+}
+
+struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec)
+{
+    struct vim_fault *fault = NULL;
+    if (spec->files != NULL && spec->files->vmPathName != NULL) {
+        fault = check_datastore(call, spec->files->vmPathName, "files.vmPathName");
+    }
+    for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
+        const struct VirtualDevice *device = spec->deviceChange.items[i]->device;
+        const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;
+        if (spec->deviceChange.items[i]->operation == VirtualDeviceConfigSpecOperation_remove) {
+            continue;
+        }
+        if (vim_is_a(file, &VirtualDeviceFileBackingInfo_type) && file->fileName != NULL &&
+            file->fileName[0] != '\0') {
+            fault = check_datastore(call, file->fileName, "deviceChange.device.backing.fileName");
+        } else if (vim_is_a(device, &VirtualEthernetCard_type)) {
+            struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
+            fault = vim_call_require(call, &network, VIM_PRIVILEGE_NETWORK_ASSIGN);
+        }
+    }
+    return fault;
+}
+
 /* ---- the running machine ---------------------------------------------------------------------------- */
 
 static struct vim_fault *plug(struct vm *vm, const struct vm_change *change, const struct VirtualDevice *device)
@@ -254,7 +286,10 @@ static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, v
     struct vm_change *change = NULL;
     struct VirtualMachineConfigInfo *before = vm_config(vm);
     g_autofree char *folder = folder_of(vm->vmx_path);
-    struct vim_fault *fault = spec->name != NULL ? vm_check_name(vm->host, spec->name, vm) : NULL;
+    struct vim_fault *fault = vm_require_accessible(vm);
+    if (fault == NULL && spec->name != NULL) {
+        fault = vm_check_name(vm->host, spec->name, vm);
+    }
     if (fault == NULL) {
         fault = vm_spec_apply(vm->host, before, folder, spec, running, &change);
     }
@@ -275,6 +310,9 @@ struct vim_fault *vm_reconfigure_call(struct vim_call *call, const struct Reconf
                                       struct ReconfigVM_Task_result *ret)
 {
     struct vim_fault *fault = check_privileges(call, args->spec);
+    if (fault == NULL) {
+        fault = vm_check_access(call, args->spec);
+    }
     if (fault != NULL) {
         return fault;
     }

@@ -565,6 +565,7 @@ class Console(CliCase):
 
     def leave_by_signal(self) -> None:
         terminal = self.terminal("vm", "console", "web")
+        terminal.expect("Connected")
         terminal.type("\r")
         terminal.expect(PROMPT)
         os.kill(terminal.pid, signal.SIGTERM)

@@ -66,7 +66,7 @@ class Client:
         spec = vmodl.query.PropertyCollector.FilterSpec(
             objectSet=[vmodl.query.PropertyCollector.ObjectSpec(obj=entity)],
             propSet=[vmodl.query.PropertyCollector.PropertySpec(type=type(entity), pathSet=[path])])
-        filter_ = collector.CreateFilter(spec, True)
+        filter_ = collector.CreateFilter(spec, False)
         try:
             deadline = time.monotonic() + timeout_s
             version, value = "", None

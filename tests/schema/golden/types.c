@@ -25,13 +25,13 @@ static const struct vim_field Everything_fields[] = {
     {"thing", &Thing_type, "<thing>", offsetof(struct Everything, thing), VIM_OPTIONAL, 0, 7},
     {"things", &ManagedObject_type, "<things>", offsetof(struct Everything, things), VIM_OPTIONAL | VIM_ARRAY, 0, 8},
 };
-const struct vim_type Everything_type = {.name = "Everything", .doc = "A value of each type.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct Everything), .fields = Everything_fields, .n_fields = 19};
+const struct vim_type Everything_type = {.name = "Everything", .doc = "A value of each type.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct Everything), .fields = Everything_fields, .n_fields = 19, .base = &DynamicData_type};
 static const struct vim_field LocalizedMethodFault_fields[] = {
     {"fault", &MethodFault_type, "<fault>", offsetof(struct LocalizedMethodFault, fault), 0, 0, 7},
     {"localizedMessage", &vim_type_string, "<localizedMessage>", offsetof(struct LocalizedMethodFault, localizedMessage), VIM_OPTIONAL, 0, 18},
 };
-const struct vim_type LocalizedMethodFault_type = {.name = "LocalizedMethodFault", .doc = "A fault inside an object.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct LocalizedMethodFault), .fields = LocalizedMethodFault_fields, .n_fields = 2};
-const struct vim_type ManagedObject_type = {.name = "ManagedObject", .doc = "The root of managed objects.", .since = 0, .kind = VIM_REF, .size = sizeof(struct ManagedObject)};
+const struct vim_type LocalizedMethodFault_type = {.name = "LocalizedMethodFault", .doc = "A fault inside an object.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct LocalizedMethodFault), .fields = LocalizedMethodFault_fields, .n_fields = 2, .base = &DynamicData_type};
+const struct vim_type ManagedObject_type = {.name = "ManagedObject", .doc = "The root of managed objects.", .since = 0, .kind = VIM_REF, .size = sizeof(struct ManagedObject), .has_subtypes = true};
 static const struct vim_field MethodFault_fields[] = {
     {"faultCause", &LocalizedMethodFault_type, "<faultCause>", offsetof(struct MethodFault, faultCause), VIM_OPTIONAL, 0, 12},
 };
@@ -48,7 +48,7 @@ const struct vim_type MovedTooFar_type = {.name = "MovedTooFar", .doc = "Moved t
 static const struct vim_field Part_fields[] = {
     {"key", &vim_type_int, "<key>", offsetof(struct Part, key), 0, 0, 5},
 };
-const struct vim_type Part_type = {.name = "Part", .doc = "A part of something.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct Part), .fields = Part_fields, .n_fields = 1, .has_subtypes = true};
+const struct vim_type Part_type = {.name = "Part", .doc = "A part of something.", .since = 0, .kind = VIM_DATA, .size = sizeof(struct Part), .fields = Part_fields, .n_fields = 1, .base = &DynamicData_type, .has_subtypes = true};
 static const struct vim_field RuntimeFault_fields[] = {
     {"faultCause", &LocalizedMethodFault_type, "<faultCause>", offsetof(struct RuntimeFault, faultCause), VIM_OPTIONAL, 0, 12},
 };
@@ -61,12 +61,12 @@ const struct vim_type SpecialPart_type = {.name = "SpecialPart", .doc = "A part 
 static const struct vim_field Task_fields[] = {
     {"info", &vim_type_any, "<info>", offsetof(struct Task, info), 0, 0, 6},
 };
-const struct vim_type Task_type = {.name = "Task", .doc = "A running operation.", .since = 0, .kind = VIM_REF, .size = sizeof(struct Task), .fields = Task_fields, .n_fields = 1};
+const struct vim_type Task_type = {.name = "Task", .doc = "A running operation.", .since = 0, .kind = VIM_REF, .size = sizeof(struct Task), .fields = Task_fields, .n_fields = 1, .base = &ManagedObject_type};
 static const struct vim_field Thing_fields[] = {
     {"name", &vim_type_string, "<name>", offsetof(struct Thing, name), 0, 0, 6},
     {"all", &Everything_type, "<all>", offsetof(struct Thing, all), VIM_OPTIONAL, 0, 5},
 };
-const struct vim_type Thing_type = {.name = "Thing", .doc = "A thing.", .since = 0, .kind = VIM_REF, .size = sizeof(struct Thing), .fields = Thing_fields, .n_fields = 2, .has_subtypes = true};
+const struct vim_type Thing_type = {.name = "Thing", .doc = "A thing.", .since = 0, .kind = VIM_REF, .size = sizeof(struct Thing), .fields = Thing_fields, .n_fields = 2, .base = &ManagedObject_type, .has_subtypes = true};
 static const char *const Way_values[] = {NULL, "left", "far-right"};
 static const vim_version Way_since[] = {0, 0, 1};
 const struct vim_type Way_type = {.name = "Way", .doc = "A way to go.", .since = 0, .kind = VIM_ENUM, .size = sizeof(enum Way), .values = Way_values, .values_since = Way_since, .n_values = 2};
