@@ -169,6 +169,13 @@ struct vim_fault *vm_change_make_disks(struct host *host, struct vm_change *chan
 GPtrArray *vm_change_paths(struct vm_change *change);
 void vm_disk_paths(const char *vmdk, GPtrArray *paths);
 
+/* ---- vm_access.c: privileges --------------------------------------------------------------------------- */
+
+/* NoPermission unless the caller may make these changes to the machine that the call is for. */
+struct vim_fault *vm_check_privileges(struct vim_call *call, const struct VirtualMachineConfigSpec *spec);
+/* The same for what the spec uses: space on datastores, networks to connect to. */
+struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec);
+
 /* ---- vm_devices.c: device keys, unit numbers, labels ------------------------------------------------- */
 
 struct VirtualDevice *vm_device_by_key(const struct VirtualMachineConfigInfo *config, int32_t key);
@@ -180,7 +187,7 @@ void vm_device_describe(struct VirtualDevice *device);
 /* Rebuilds VirtualController.device of all controllers. */
 void vm_device_link(struct VirtualMachineConfigInfo *config);
 
-/* ---- vm_power.c, vm_reconfigure.c, console.c: methods ------------------------------------------------ */
+/* ---- vm_methods.c, and the methods of vm_power.c, vm_reconfigure.c, console.c ------------------------------------------------ */
 
 extern const struct VirtualMachine_methods host_virtual_machine_methods;
 #define VM_METHOD(function, Name)                                                                          \
@@ -194,8 +201,6 @@ struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct Shu
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
 VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
-/* What a spec uses needs privileges there too: space on datastores, networks to connect to. */
-struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec);
 /* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */
 void vm_on_event(void *host, const char *id, const struct hypervisor_event *event);
 /* Shows that a machine was found running at start. */
