@@ -134,25 +134,13 @@ static void write_value(struct vim_writer *w, const struct vim_type *type, const
     struct buffer *out = w->out;
     switch ((enum vim_kind)type->kind) {
     case VIM_BOOLEAN:
-        buffer_append_string(out, *(const bool *)at ? "true" : "false");
-        break;
     case VIM_BYTE:
-        vim_write_integer(out, *(const int8_t *)at);
-        break;
     case VIM_SHORT:
-        vim_write_integer(out, *(const int16_t *)at);
-        break;
     case VIM_INT:
-        vim_write_integer(out, *(const int32_t *)at);
-        break;
     case VIM_LONG:
-        vim_write_integer(out, *(const int64_t *)at);
-        break;
     case VIM_FLOAT:
-        vim_write_double(out, (double)*(const float *)at, true);
-        break;
     case VIM_DOUBLE:
-        vim_write_double(out, *(const double *)at, false);
+        vim_write_number(out, type, at);
         break;
     case VIM_STRING:
         json_write_string(out, *(char *const *)at != NULL ? *(char *const *)at : "");
@@ -182,11 +170,6 @@ static void write_value(struct vim_writer *w, const struct vim_type *type, const
     }
 }
 
-static bool is_newer_enum(const struct vim_writer *w, const struct vim_type *type, const void *at)
-{
-    return type->kind == VIM_ENUM && type->values_since[*(const int *)at] > w->version;
-}
-
 static void write_member(struct vim_writer *w, const struct vim_field *field, const void *at)
 {
     if (field->since > w->version) {
@@ -200,7 +183,7 @@ static void write_member(struct vim_writer *w, const struct vim_field *field, co
         }
     } else if (vim_field_is_set(field, at)) {
         const void *value = vim_field_value(field, at);
-        if (!is_newer_enum(w, field->type, value)) {
+        if (vim_writable(w, field->type, value)) {
             name_member(w, field);
             write_value(w, field->type, value);
         }

@@ -110,25 +110,13 @@ static void write_text(struct buffer *out, const struct vim_type *type, const vo
 {
     switch ((enum vim_kind)type->kind) {
     case VIM_BOOLEAN:
-        buffer_append_string(out, *(const bool *)at ? "true" : "false");
-        break;
     case VIM_BYTE:
-        vim_write_integer(out, *(const int8_t *)at);
-        break;
     case VIM_SHORT:
-        vim_write_integer(out, *(const int16_t *)at);
-        break;
     case VIM_INT:
-        vim_write_integer(out, *(const int32_t *)at);
-        break;
     case VIM_LONG:
-        vim_write_integer(out, *(const int64_t *)at);
-        break;
     case VIM_FLOAT:
-        vim_write_double(out, (double)*(const float *)at, true);
-        break;
     case VIM_DOUBLE:
-        vim_write_double(out, *(const double *)at, false);
+        vim_write_number(out, type, at);
         break;
     case VIM_STRING:
         soap_escape(out, *(char *const *)at != NULL ? *(char *const *)at : "");
@@ -149,35 +137,6 @@ static void write_text(struct buffer *out, const struct vim_type *type, const vo
     case VIM_ANY:
         g_assert_not_reached();
     }
-}
-
-/* Whether there is something to write that this client knows. */
-static bool writable(const struct vim_writer *w, const struct vim_type *type, const void *at)
-{
-    switch ((enum vim_kind)type->kind) {
-    case VIM_STRING:
-    case VIM_BINARY:
-    case VIM_DATA:
-    case VIM_ANY:
-        return *(void *const *)at != NULL;
-    case VIM_REF:
-        return ((const struct vim_ref *)at)->id != NULL;
-    case VIM_ENUM: {
-        int value = *(const int *)at;
-        return value != 0 && type->values_since[value] <= w->version;
-    }
-    case VIM_DATE_TIME:
-        return *(const int64_t *)at != 0;
-    case VIM_BOOLEAN:
-    case VIM_BYTE:
-    case VIM_SHORT:
-    case VIM_INT:
-    case VIM_LONG:
-    case VIM_FLOAT:
-    case VIM_DOUBLE:
-        return true;
-    }
-    g_assert_not_reached();
 }
 
 static void write_member(struct vim_writer *w, const struct vim_field *field, const void *at);
@@ -241,13 +200,13 @@ static void write_member(struct vim_writer *w, const struct vim_field *field, co
         size_t size = vim_value_size(field->type);
         for (uint32_t i = 0; i < array->n; i++) {
             const void *item = (const char *)array->items + i * size;
-            if (writable(w, field->type, item)) {
+            if (vim_writable(w, field->type, item)) {
                 write_element(w, field, field->type, false, item);
             }
         }
     } else if (vim_field_is_set(field, at)) {
         const void *value = vim_field_value(field, at);
-        if (writable(w, field->type, value)) {
+        if (vim_writable(w, field->type, value)) {
             write_element(w, field, field->type, false, value);
         }
     } else if (!(field->flags & VIM_OPTIONAL) && field->type->kind == VIM_STRING) {
@@ -270,7 +229,7 @@ static void write_any(struct vim_writer *w, const struct vim_field *field, const
                       bool array, const void *value)
 {
     if (!array) {
-        if (writable(w, type, value)) {
+        if (vim_writable(w, type, value)) {
             write_element(w, field, type, true, value);
         }
         return;
@@ -285,7 +244,7 @@ static void write_any(struct vim_writer *w, const struct vim_field *field, const
     buffer_append_literal(w->out, "\">");
     for (uint32_t i = 0; i < items->n; i++) {
         const void *at = (const char *)items->items + i * size;
-        if (writable(w, type, at)) {
+        if (vim_writable(w, type, at)) {
             write_element(w, &item, type, true, at);
         }
     }

@@ -47,7 +47,7 @@ void *vim_field_value(const struct vim_field *field, const void *at)
     return has_set_flag(field) ? (char *)at + field->type->size : (char *)at;
 }
 
-static bool value_is_set(const struct vim_type *type, const void *at)
+bool vim_value_is_set(const struct vim_type *type, const void *at)
 {
     switch ((enum vim_kind)type->kind) {
     case VIM_STRING:
@@ -81,7 +81,7 @@ bool vim_field_is_set(const struct vim_field *field, const void *at)
     if (has_set_flag(field)) {
         return *(const bool *)at;
     }
-    return value_is_set(field->type, at);
+    return vim_value_is_set(field->type, at);
 }
 
 static void value_clear(const struct vim_type *type, void *at)

@@ -22,6 +22,8 @@ void vim_field_copy(const struct vim_field *field, const void *from, void *to);
 bool vim_field_equal(const struct vim_field *field, const void *a, const void *b);
 /* Whether a member has a value. Required scalars always have one. */
 bool vim_field_is_set(const struct vim_field *field, const void *at);
+/* The same for a value in an array or a required member. */
+bool vim_value_is_set(const struct vim_type *type, const void *at);
 /* Where a member of an object lies. */
 static inline void *vim_field_at(const struct vim_field *field, const void *object)
 {

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "vim/value.h"
+
 const struct vim_type *vim_writer_type(const struct vim_writer *w, const struct vim_type *type)
 {
     while (type->since > w->version && type->base != NULL) {
@@ -96,6 +98,50 @@ void vim_write_double(struct buffer *out, double number, bool single)
     }
     char text[G_ASCII_DTOSTR_BUF_SIZE];
     buffer_append_string(out, g_ascii_formatd(text, sizeof(text), single ? "%.9g" : "%.17g", number));
+}
+
+void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at)
+{
+    switch ((enum vim_kind)type->kind) {
+    case VIM_BOOLEAN:
+        buffer_append_string(out, *(const bool *)at ? "true" : "false");
+        break;
+    case VIM_BYTE:
+        vim_write_integer(out, *(const int8_t *)at);
+        break;
+    case VIM_SHORT:
+        vim_write_integer(out, *(const int16_t *)at);
+        break;
+    case VIM_INT:
+        vim_write_integer(out, *(const int32_t *)at);
+        break;
+    case VIM_LONG:
+        vim_write_integer(out, *(const int64_t *)at);
+        break;
+    case VIM_FLOAT:
+        vim_write_double(out, (double)*(const float *)at, true);
+        break;
+    case VIM_DOUBLE:
+        vim_write_double(out, *(const double *)at, false);
+        break;
+    case VIM_STRING:
+    case VIM_DATE_TIME:
+    case VIM_BINARY:
+    case VIM_ENUM:
+    case VIM_REF:
+    case VIM_DATA:
+    case VIM_ANY:
+        g_assert_not_reached();
+    }
+}
+
+bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at)
+{
+    if (type->kind == VIM_ENUM) {
+        int value = *(const int *)at;
+        return value != 0 && type->values_since[value] <= w->version;
+    }
+    return vim_value_is_set(type, at);
 }
 
 void vim_write_array_type_name(struct buffer *out, const struct vim_type *type)

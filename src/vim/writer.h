@@ -74,5 +74,9 @@ const struct vim_type *vim_writer_type(const struct vim_writer *w, const struct 
 void vim_write_date_time(struct buffer *out, int64_t time_us);
 void vim_write_integer(struct buffer *out, int64_t number);
 void vim_write_double(struct buffer *out, double number, bool single);
+/* A boolean or number of any kind; both bindings spell these alike. */
+void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at);
+/* Whether a value is set, and no enum value that is newer than the client. */
+bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at);
 /* "ArrayOfInt", "ArrayOfManagedObjectReference", "ArrayOfVirtualDevice". */
 void vim_write_array_type_name(struct buffer *out, const struct vim_type *type);

@@ -768,6 +768,21 @@ class Plain(unittest.TestCase):
                 self.assertEqual(expected, response.status, answer[:200])
             self.assertEqual(data, answer)
 
+    def test_the_host_stops_during_an_upload(self) -> None:
+        with TenkyuHost(hypervisor="sim") as host:
+            pair = base64.b64encode(f"{host.user}:{host.password}".encode()).decode()
+            head = f"PUT /folder/f?dcPath=ha-datacenter&dsName={DS} HTTP/1.1\r\nHost: x\r\n"
+            head += f"Authorization: Basic {pair}\r\nContent-Length: 2000000\r\n\r\n"
+            folder = host.state / "datastores" / DS
+            with socket.create_connection(host.address) as connection:
+                connection.sendall(head.encode() + b"x" * 1_000_000)
+                deadline = time.monotonic() + 30
+                while not (folder / "f.new~").exists():
+                    self.assertLess(time.monotonic(), deadline, "the upload begins")
+                    time.sleep(0.02)
+                self.assertEqual(0, host.stop(), host.log_text())
+            self.assertEqual([], os.listdir(folder))
+
 
 if __name__ == "__main__":
     unittest.main()
