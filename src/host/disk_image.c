@@ -24,7 +24,7 @@
 
 enum {
     FILE_MODE = 0600,
-    QCOW2_HEADER_BYTES = 32,        /* up to and with the virtual size */
+    QCOW2_HEADER_BYTES = 104,       /* of version 3, the shortest; of version 2 there is as much in any image */
     TIMEOUT_MS = 60 * 1000,         /* of what does not depend on the capacity */
     EAGER_BYTES_PER_MS = 20 * 1000, /* the slowest storage that is waited for */
 };
@@ -112,12 +112,26 @@ static int write_descriptor(int dir_fd, const char *path, const struct vmdk *vmd
     return r < 0 ? fail(r, ret_message, "cannot write the disk's descriptor", path) : 0;
 }
 
-/* The virtual size in a qcow2 image's header (docs/interop/qcow2.txt of QEMU). */
+/* A number of n bytes, the highest first. */
+static uint64_t big_endian(const unsigned char *bytes, int n)
+{
+    uint64_t number = 0;
+
+    for (int i = 0; i < n; i++) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
+/*
+ * The virtual size in a qcow2 image's header (docs/interop/qcow2.txt of QEMU). An image that names another
+ * file, as its parent or for its data, is refused: whoever can upload an image could make us open any file.
+ */
 static int read_qcow2_size(int fd, int64_t *ret)
 {
     unsigned char header[QCOW2_HEADER_BYTES];
     ssize_t n = pread(fd, header, sizeof(header), 0);
-    uint64_t size = 0;
+    uint64_t size;
 
     if (n < 0) {
         return -errno;
@@ -125,9 +139,12 @@ static int read_qcow2_size(int fd, int64_t *ret)
     if (n < (ssize_t)sizeof(header) || memcmp(header, "QFI\xfb", 4) != 0) {
         return -EUCLEAN;
     }
-    for (int i = 24; i < 32; i++) {
-        size = size << 8 | header[i];
+    bool has_features = big_endian(header + 4, 4) >= 3;
+    bool external_data = has_features && (header[79] & 4) != 0;
+    if (external_data || big_endian(header + 8, 8) != 0) {
+        return -EMEDIUMTYPE;
     }
+    size = big_endian(header + 24, 8);
     if (size > INT64_MAX) {
         return -EUCLEAN;
     }
@@ -135,17 +152,32 @@ static int read_qcow2_size(int fd, int64_t *ret)
     return 0;
 }
 
+static const char *data_problem(int r, const char *otherwise)
+{
+    return r == -EMEDIUMTYPE ? "the disk's data name another file on this machine" : otherwise;
+}
+
 int disk_image_open(int dir_fd, const char *path, bool read_only, int *ret_fd, char **ret_message)
 {
     g_autoptr(vmdk) vmdk = NULL;
     g_autofree char *data_path = NULL;
+    AUTO_FD fd = -1;
+    int64_t size = 0;
     int r = read_ours(dir_fd, path, &vmdk, &data_path, ret_message);
 
     if (r < 0) {
         return r;
     }
-    r = file_open(dir_fd, data_path, read_only ? O_RDONLY : O_RDWR, 0, ret_fd);
-    return r < 0 ? fail(r, ret_message, "cannot open the disk's data", data_path) : 0;
+    r = file_open(dir_fd, data_path, read_only ? O_RDONLY : O_RDWR, 0, &fd);
+    if (r == 0) {
+        r = read_qcow2_size(fd, &size);
+    }
+    if (r < 0) {
+        return fail(r, ret_message, data_problem(r, "cannot open the disk's data"), data_path);
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
 }
 
 int disk_image_get_info(int dir_fd, const char *path, struct disk_image_info *ret, char **ret_message)
@@ -170,7 +202,7 @@ int disk_image_get_info(int dir_fd, const char *path, struct disk_image_info *re
         r = -errno;
     }
     if (r < 0) {
-        return fail(r, ret_message, "cannot read the disk's data", data_path);
+        return fail(r, ret_message, data_problem(r, "cannot read the disk's data"), data_path);
     }
     /* st_blocks has units of 512 bytes whatever the block size; a descriptor takes one block. */
     info.allocated_bytes = (int64_t)st.st_blocks * 512 + (int64_t)st.st_blksize;
@@ -415,7 +447,7 @@ int disk_image_grow(int dir_fd, const char *path, int64_t capacity_bytes, char *
         r = read_qcow2_size(fd, &old_bytes);
     }
     if (r < 0) {
-        return fail(r, ret_message, "cannot read the disk's data", data_path);
+        return fail(r, ret_message, data_problem(r, "cannot read the disk's data"), data_path);
     }
     if (capacity_bytes < old_bytes || vmdk_set_capacity_bytes(vmdk, capacity_bytes) < 0) {
         *ret_message = g_strdup_printf("%s: a disk can only grow, by whole sectors", path);

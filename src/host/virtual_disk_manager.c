@@ -25,7 +25,6 @@
 
 enum {
     DATA_MODE = 0600,
-    QCOW2_HEADER_BYTES = 104,
     UUID_RANDOM_BYTES = 13,
 };
 static const int64_t max_capacity_kb = INT64_C(62) << 30; /* 62 TB: what the VI API allows */
@@ -564,25 +563,6 @@ static struct vim_fault *move_method(struct vim_call *call, const struct MoveVir
 
 /* ---- extend ----------------------------------------------------------------------------------------- */
 
-/*
- * Whether an image names no other file in its header (docs/interop/qcow2.txt of QEMU). Data can be uploaded
- * under any name, and qemu-img opens, and resizes, what a header names anywhere on this machine.
- */
-static bool is_self_contained(const struct file_place *place, const struct disk_image_info *info)
-{
-    unsigned char header[QCOW2_HEADER_BYTES] = {0};
-    static const unsigned char none[8] = {0};
-    int fd = -1;
-    if (file_open(place->datastore->fd, info->data_path, O_RDONLY, 0, &fd) != 0) {
-        return false;
-    }
-    ssize_t n = pread(fd, header, sizeof(header), 0);
-    close(fd);
-    bool has_features = header[7] >= 3;
-    return n == (ssize_t)sizeof(header) && memcmp(header + 8, none, sizeof(none)) == 0 && /* backing file */
-           (!has_features || (header[79] & 4) == 0); /* bit 2: external data file */
-}
-
 /* The machines that have the disk show its new size. */
 static void show_capacity(const struct disk_task *work, const GPtrArray *machines)
 {
@@ -616,9 +596,6 @@ static struct vim_fault *extend_checked(const struct disk_task *work, const stru
     }
     if (info->parent_path != NULL) {
         return fault_not_supported("%s builds on another disk (%s)", work->place.text, info->parent_path);
-    }
-    if (!is_self_contained(&work->place, info)) {
-        return fault_cannot_access_file(work->place.text, "%s: its data name another file", work->place.text);
     }
     int error =
         disk_image_grow(work->place.datastore->fd, work->place.path, work->capacity_kb * 1024, &message);
