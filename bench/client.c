@@ -31,10 +31,10 @@
 #include <unistd.h>
 
 enum {
-    FIRST_BLOCK = 1 << 20,   /* bytes that a connection reads into at first; it grows with the answer */
-    MAX_VMS = 100000,        /* VMs whose ids are kept */
-    MAX_CONNECTIONS = 256,   /* of the single reads */
-    BETWEEN_ROUNDS_MS = 20,  /* lets a wait be parked, and an operation end, before the next is timed */
+    FIRST_BLOCK = 1 << 20,  /* bytes that a connection reads into at first; it grows with the answer */
+    MAX_VMS = 100000,       /* VMs whose ids are kept */
+    MAX_CONNECTIONS = 256,  /* of the single reads */
+    BETWEEN_ROUNDS_MS = 20, /* lets a wait be parked, and an operation end, before the next is timed */
     ANSWER_TIMEOUT_MS = 300000,
 };
 
@@ -53,12 +53,12 @@ struct connection {
 /* The server under test, and what its service content and login told. */
 struct session {
     uint16_t port;
-    char cookie[256];          /* "name=value" */
-    char collector[128];       /* ids of its managers */
+    char cookie[256];    /* "name=value" */
+    char collector[128]; /* ids of its managers */
     char view_manager[128];
     char session_manager[128];
     char root_folder[128];
-    char view[128];            /* of all VMs */
+    char view[128]; /* of all VMs */
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
@@ -125,13 +125,15 @@ static void close_connection(struct connection *c)
 /* A whole request with this SOAP body, to be sent as often as wanted. */
 static char *prepare(const struct session *s, const char *body)
 {
-    char *envelope = text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
-                          "<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\" "
-                          "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><Body>%s</Body></Envelope>",
-                          body);
-    char *request = text("POST /sdk HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: text/xml; charset=utf-8\r\n"
-                         "SOAPAction: \"urn:vim25/6.5\"\r\nCookie: %s\r\nContent-Length: %zu\r\n\r\n%s",
-                         s->port, s->cookie, strlen(envelope), envelope);
+    char *envelope =
+        text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
+             "<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\" "
+             "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><Body>%s</Body></Envelope>",
+             body);
+    char *request =
+        text("POST /sdk HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: text/xml; charset=utf-8\r\n"
+             "SOAPAction: \"urn:vim25/6.5\"\r\nCookie: %s\r\nContent-Length: %zu\r\n\r\n%s",
+             s->port, s->cookie, strlen(envelope), envelope);
     free(envelope);
     return request;
 }
@@ -298,13 +300,13 @@ static char *selection(const struct session *s, const char *id, char **paths, in
         free(set);
         set = longer;
     }
-    char *made = id != NULL ? text("%s</propSet><objectSet><obj type=\"VirtualMachine\">%s</obj></objectSet>",
-                                   set, id)
-                            : text("%s</propSet><objectSet><obj type=\"ContainerView\">%s</obj>"
-                                   "<skip>true</skip><selectSet xsi:type=\"TraversalSpec\"><name>view</name>"
-                                   "<type>ContainerView</type><path>view</path><skip>false</skip></selectSet>"
-                                   "</objectSet>",
-                                   set, s->view);
+    char *made =
+        id != NULL ? text("%s</propSet><objectSet><obj type=\"VirtualMachine\">%s</obj></objectSet>", set, id)
+                   : text("%s</propSet><objectSet><obj type=\"ContainerView\">%s</obj>"
+                          "<skip>true</skip><selectSet xsi:type=\"TraversalSpec\"><name>view</name>"
+                          "<type>ContainerView</type><path>view</path><skip>false</skip></selectSet>"
+                          "</objectSet>",
+                          set, s->view);
     free(set);
     return made;
 }
@@ -372,9 +374,10 @@ static void bulk_round(const struct session *s, struct connection *c, const char
             counting_ns += now_ns() - received_ns;
             break;
         }
-        char *body = text("<ContinueRetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">"
-                          "%s</_this><token>%.*s</token></ContinueRetrievePropertiesEx>",
-                          s->collector, (int)strcspn(token + 7, "<"), token + 7);
+        char *body =
+            text("<ContinueRetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">"
+                 "%s</_this><token>%.*s</token></ContinueRetrievePropertiesEx>",
+                 s->collector, (int)strcspn(token + 7, "<"), token + 7);
         char *next = prepare(s, body);
         counting_ns += now_ns() - received_ns;
         send_request(c, next, strlen(next));

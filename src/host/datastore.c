@@ -157,8 +157,7 @@ static void show(struct host *host, struct datastore *datastore)
     struct vim_object *browser =
         vim_inventory_add(inventory, &HostDatastoreBrowser_type, datastore->browser.id, NULL);
     vim_array_add_ref(&VIM_PROPERTIES(browser, HostDatastoreBrowser)->datastore, &datastore->ref);
-    vim_ref_list_add(vim_inventory_find(inventory, HOST_DATASTORE_FOLDER_ID), "childEntity",
-                     &datastore->ref);
+    vim_ref_list_add(vim_inventory_find(inventory, HOST_DATASTORE_FOLDER_ID), "childEntity", &datastore->ref);
     vim_ref_list_add(vim_inventory_find(inventory, HOST_DATACENTER_ID), "datastore", &datastore->ref);
     vim_ref_list_add(vim_inventory_find(inventory, HOST_COMPUTE_ID), "datastore", &datastore->ref);
     vim_ref_list_add(vim_inventory_find(inventory, HOST_ID), "datastore", &datastore->ref);
@@ -317,8 +316,8 @@ static struct vim_fault *create_local(struct vim_call *call, const struct Create
     const char *rule = NULL;
     g_autofree char *root = g_strdup_printf("[%s]", args->name);
     if (datastore_path_parse(root, -1, &parsed, &rule) != 0 || !g_str_equal(parsed.datastore, args->name)) {
-        return fault_invalid_name(args->name, (struct vim_ref){0}, "name: \"%s\" cannot be a datastore's name",
-                                  args->name);
+        return fault_invalid_name(args->name, (struct vim_ref){0},
+                                  "name: \"%s\" cannot be a datastore's name", args->name);
     }
     if (!g_path_is_absolute(args->path)) {
         return fault_invalid_argument("path", "path: \"%s\" is not an absolute path", args->path);

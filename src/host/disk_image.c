@@ -24,8 +24,8 @@
 
 enum {
     FILE_MODE = 0600,
-    QCOW2_HEADER_BYTES = 104,       /* of version 3, the shortest; of version 2 there is as much in any image */
-    TIMEOUT_MS = 60 * 1000,         /* of what does not depend on the capacity */
+    QCOW2_HEADER_BYTES = 104, /* of version 3, the shortest; of version 2 there is as much in any image */
+    TIMEOUT_MS = 60 * 1000,   /* of what does not depend on the capacity */
     EAGER_BYTES_PER_MS = 20 * 1000, /* the slowest storage that is waited for */
 };
 

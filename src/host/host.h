@@ -11,14 +11,14 @@
 struct host;
 
 struct host_options {
-    const char *state_dir;      /* all that the host keeps; made when missing */
-    const char *const *listen;  /* "ADDR:PORT", NULL-terminated; port 0 takes a free one */
-    bool plain_http;            /* no TLS: for tests and behind a proxy */
-    const char *hypervisor;     /* "qemu" or "sim" */
-    const char *accelerator;    /* "kvm", "tcg", or NULL to probe */
-    const char *user;           /* first start: this user instead of root, or NULL */
-    const char *password;       /* and its password */
-    unsigned sim_vms;           /* virtual machines to invent at start; only with sim */
+    const char *state_dir;     /* all that the host keeps; made when missing */
+    const char *const *listen; /* "ADDR:PORT", NULL-terminated; port 0 takes a free one */
+    bool plain_http;           /* no TLS: for tests and behind a proxy */
+    const char *hypervisor;    /* "qemu" or "sim" */
+    const char *accelerator;   /* "kvm", "tcg", or NULL to probe */
+    const char *user;          /* first start: this user instead of root, or NULL */
+    const char *password;      /* and its password */
+    unsigned sim_vms;          /* virtual machines to invent at start; only with sim */
 };
 
 /* Opens the host: adopts running virtual machines, registers the others, answers requests when it returns.

@@ -24,24 +24,24 @@ struct host {
     struct http_server *http;
     struct users *users;
     char *state_dir;
-    int state_fd; /* of that folder */
-    char *name; /* of the machine */
+    int state_fd;  /* of that folder */
+    char *name;    /* of the machine */
     char **listen; /* as given */
     bool plain_http;
     char *first_password;
-    char *thumbprint;   /* SHA-1 of the certificate, as the VI API shows it, or NULL */
-    char *fingerprint;  /* SHA-256 of it, for people to compare, or NULL */
-    GMutex registry;    /* see above */
+    char *thumbprint;       /* SHA-1 of the certificate, as the VI API shows it, or NULL */
+    char *fingerprint;      /* SHA-256 of it, for people to compare, or NULL */
+    GMutex registry;        /* see above */
     GHashTable *registered; /* id -> "[ds] path.vmx", under registry */
-    uint64_t next_vm;   /* under registry */
-    GMutex lock;        /* see above */
+    uint64_t next_vm;       /* under registry */
+    GMutex lock;            /* see above */
     GPtrArray *datastores;  /* of struct datastore *, owned; fixed after start but for CreateLocalDatastore */
     GHashTable *reserved_names; /* of machines that are being made */
-    GHashTable *tickets;    /* console tickets; see console.c */
-    GThread *statistics;    /* see statistics.c */
-    GMutex statistics_lock; /* for waking it */
+    GHashTable *tickets;        /* console tickets; see console.c */
+    GThread *statistics;        /* see statistics.c */
+    GMutex statistics_lock;     /* for waking it */
     GCond statistics_wake;
-    int stopping;           /* atomic */
+    int stopping; /* atomic */
     int64_t boot_time_us;
     struct vim_ref about_host; /* ha-host */
 };
@@ -78,8 +78,8 @@ int host_cpu_mhz(void);
 
 struct datastore {
     char *name;
-    char *path;        /* absolute folder on this machine */
-    int fd;            /* of that folder; every file is opened beneath it */
+    char *path; /* absolute folder on this machine */
+    int fd;     /* of that folder; every file is opened beneath it */
     struct vim_ref ref;
     struct vim_ref browser;
 };

@@ -64,8 +64,8 @@ static gboolean parse(struct arguments *a, int *argc, char ***argv, GError **err
     }
     if (a->state_dir == NULL || a->listen == NULL || *argc > 1) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                    *argc > 1 ? "unexpected argument \"%s\"" : "%s", *argc > 1 ? (*argv)[1]
-                    : "--state DIR and --listen ADDR:PORT are needed");
+                    *argc > 1 ? "unexpected argument \"%s\"" : "%s",
+                    *argc > 1 ? (*argv)[1] : "--state DIR and --listen ADDR:PORT are needed");
         return FALSE;
     }
     return TRUE;

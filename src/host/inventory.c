@@ -12,8 +12,6 @@
 #include "vim/value.h"
 #include "vim/view.h"
 
-
-
 struct AboutInfo *host_about(const struct host *host)
 {
     struct AboutInfo *about = AboutInfo_new();
@@ -60,8 +58,9 @@ static struct vim_object *add_entity(struct host *host, const struct vim_type *t
     return object;
 }
 
-static void add_folder(struct host *host, const char *id, const char *name, const struct vim_type *parent_type,
-                       const char *parent_id, const char *const *child_types)
+static void add_folder(struct host *host, const char *id, const char *name,
+                       const struct vim_type *parent_type, const char *parent_id,
+                       const char *const *child_types)
 {
     struct vim_object *object = add_entity(host, &Folder_type, id, name, parent_type, parent_id);
     for (; *child_types != NULL; child_types++) {
@@ -143,8 +142,8 @@ static void add_pool(struct host *host, int64_t cpu_mhz, int64_t memory_bytes)
 
 static void add_compute_resource(struct host *host)
 {
-    struct vim_object *object = vim_inventory_add(host->server->inventory, &HostSystem_type, HOST_ID,
-                                                  host_system_properties(host));
+    struct vim_object *object =
+        vim_inventory_add(host->server->inventory, &HostSystem_type, HOST_ID, host_system_properties(host));
     struct HostSystem *system = object->properties;
     system->parent = ref(&ComputeResource_type, HOST_COMPUTE_ID);
     const struct HostHardwareSummary *hardware = system->summary->hardware;

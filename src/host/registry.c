@@ -77,8 +77,11 @@ struct vim_fault *registry_add(struct host *host, const char *id, const char *vm
         g_hash_table_remove(host->registered, id);
     }
     g_mutex_unlock(&host->registry);
-    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "the list of virtual machines cannot be "
-                                                  "written: %s", g_strerror(-error));
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error),
+                                           "the list of virtual machines cannot be "
+                                           "written: %s",
+                                           g_strerror(-error));
 }
 
 struct vim_fault *registry_remove(struct host *host, const char *id)
@@ -91,8 +94,11 @@ struct vim_fault *registry_remove(struct host *host, const char *id)
         g_hash_table_insert(host->registered, g_strdup(id), g_steal_pointer(&vmx_path));
     }
     g_mutex_unlock(&host->registry);
-    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "the list of virtual machines cannot be "
-                                                  "written: %s", g_strerror(-error));
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error),
+                                           "the list of virtual machines cannot be "
+                                           "written: %s",
+                                           g_strerror(-error));
 }
 
 struct vm *registry_find_path(struct host *host, const char *vmx_path)
@@ -136,8 +142,7 @@ static void show_one(struct host *host, const char *id, const char *vmx_path)
         vim_write_lock(host->server->inventory);
         struct vim_object *object = vim_inventory_find(host->server->inventory, id);
         vim_set_enum(object, "runtime.connectionState", VirtualMachineConnectionState_inaccessible);
-        vim_set_enum(object, "summary.runtime.connectionState",
-                     VirtualMachineConnectionState_inaccessible);
+        vim_set_enum(object, "summary.runtime.connectionState", VirtualMachineConnectionState_inaccessible);
         vim_write_unlock(host->server->inventory);
     } else {
         g_autofree char *state = vm_load_key(host, vmx_path, "checkpoint.vmState");

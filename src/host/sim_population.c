@@ -50,8 +50,7 @@ static struct VirtualVmxnet3 *adapter(unsigned n)
 static struct VirtualCdrom *cdrom(void)
 {
     struct VirtualCdrom *cdrom = VirtualCdrom_new();
-    struct VirtualCdromRemotePassthroughBackingInfo *backing =
-        VirtualCdromRemotePassthroughBackingInfo_new();
+    struct VirtualCdromRemotePassthroughBackingInfo *backing = VirtualCdromRemotePassthroughBackingInfo_new();
     backing->deviceName = g_strdup("");
     cdrom->backing = (struct VirtualDeviceBackingInfo *)backing;
     cdrom->connectable = VirtualDeviceConnectInfo_new();

@@ -41,8 +41,8 @@ static int cpu_mhz(GHashTable *samples, const char *id, const struct hypervisor_
     const struct sample *before = g_hash_table_lookup(samples, id);
     int used = 0;
     if (before != NULL && now.at_us > before->at_us && now.cpu_time_ns >= before->cpu_time_ns) {
-        double share = (double)(now.cpu_time_ns - before->cpu_time_ns) / 1000.0 /
-                       (double)(now.at_us - before->at_us);
+        double share =
+            (double)(now.cpu_time_ns - before->cpu_time_ns) / 1000.0 / (double)(now.at_us - before->at_us);
         used = (int)(share * mhz);
     }
     g_hash_table_insert(samples, g_strdup(id), g_memdup2(&now, sizeof(now)));

@@ -82,8 +82,7 @@ static struct VirtualMachineConfigSummary *config_summary(const struct VirtualMa
     summary->vmPathName = g_strdup(config->files->vmPathName);
     vim_set_optional(&summary->memorySizeMB, config->hardware->memoryMB);
     vim_set_optional(&summary->numCpu, config->hardware->numCPU);
-    vim_set_optional(&summary->numEthernetCards,
-                     (int32_t)count_devices(config, &VirtualEthernetCard_type));
+    vim_set_optional(&summary->numEthernetCards, (int32_t)count_devices(config, &VirtualEthernetCard_type));
     vim_set_optional(&summary->numVirtualDisks, (int32_t)count_devices(config, &VirtualDisk_type));
     summary->uuid = g_strdup(config->uuid);
     summary->instanceUuid = g_strdup(config->instanceUuid);
@@ -365,8 +364,7 @@ void vm_set_config(struct vm *vm, struct VirtualMachineConfigInfo *config)
 
 static void set_runtime(struct vim_object *object, enum VirtualMachinePowerState state, int64_t now_us)
 {
-    struct VirtualMachineRuntimeInfo *runtime =
-        vim_copy(VIM_PROPERTIES(object, VirtualMachine)->runtime);
+    struct VirtualMachineRuntimeInfo *runtime = vim_copy(VIM_PROPERTIES(object, VirtualMachine)->runtime);
     runtime->powerState = state;
     runtime->bootTime = state == VirtualMachinePowerState_poweredOn ? now_us : 0;
     runtime->suspendTime = state == VirtualMachinePowerState_suspended ? now_us : 0;
@@ -443,8 +441,10 @@ struct vim_fault *vm_require_accessible(struct vm *vm)
     }
     vim_read_unlock(vm->host->server->inventory);
     return accessible ? NULL
-                      : fault_invalid_vm_config(vm->vmx_path, "%s could not be read; mend it, unregister the "
-                                                "machine and register it again", vm->vmx_path);
+                      : fault_invalid_vm_config(vm->vmx_path,
+                                                "%s could not be read; mend it, unregister the "
+                                                "machine and register it again",
+                                                vm->vmx_path);
 }
 
 static struct vim_fault *run(struct vim_task *task, void *data)

@@ -16,10 +16,10 @@
 struct vm {
     gatomicrefcount references;
     struct host *host;
-    char *id;       /* "vm-12" */
-    char *vmx_path; /* "[ds] folder/name.vmx" */
-    GMutex job;     /* see above; only tried, never waited for */
-    bool invented;  /* by sim_population.c: it has no files, so nothing of it outlives the process */
+    char *id;            /* "vm-12" */
+    char *vmx_path;      /* "[ds] folder/name.vmx" */
+    GMutex job;          /* see above; only tried, never waited for */
+    bool invented;       /* by sim_population.c: it has no files, so nothing of it outlives the process */
     int guest_shut_down; /* atomic: the guest has powered itself off, its process is about to go */
 };
 
@@ -72,11 +72,11 @@ struct vim_fault *vm_task_start(struct vim_call *call, const char *description_i
                                 void *data, void (*data_free)(void *data), bool cancelable,
                                 struct vim_ref *ret_task);
 /* Posts an event about the machine for the task's user. */
-#define vm_event(vm, task, type, ...)                                                                      \
-    do {                                                                                                   \
-        struct vim_ref about_ = vm_reference(vm);                                                          \
-        vim_event_post_for((vm)->host->server, (struct Event *)type##_new(), &about_,                      \
-                           (task) != NULL ? vim_task_user(task) : NULL, __VA_ARGS__);                      \
+#define vm_event(vm, task, type, ...)                                                 \
+    do {                                                                              \
+        struct vim_ref about_ = vm_reference(vm);                                     \
+        vim_event_post_for((vm)->host->server, (struct Event *)type##_new(), &about_, \
+                           (task) != NULL ? vim_task_user(task) : NULL, __VA_ARGS__); \
     } while (0)
 
 /* ---- vm_files.c: the .vmx file and the files that a start needs ------------------------------------ */
@@ -190,8 +190,8 @@ void vm_device_link(struct VirtualMachineConfigInfo *config);
 /* ---- vm_methods.c, and the methods of vm_power.c, vm_reconfigure.c, console.c ------------------------------------------------ */
 
 extern const struct VirtualMachine_methods host_virtual_machine_methods;
-#define VM_METHOD(function, Name)                                                                          \
-    struct vim_fault *function(struct vim_call *call, const struct Name##_args *args,                      \
+#define VM_METHOD(function, Name)                                                     \
+    struct vim_fault *function(struct vim_call *call, const struct Name##_args *args, \
                                struct Name##_result *ret)
 VM_METHOD(vm_power_on_call, PowerOnVM_Task);
 VM_METHOD(vm_power_off_call, PowerOffVM_Task);

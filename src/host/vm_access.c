@@ -69,8 +69,8 @@ struct vim_fault *vm_check_privileges(struct vim_call *call, const struct Virtua
         }
     }
     for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
-        fault = vim_call_require(call, &call->request.target,
-                                 privilege_of_device(spec->deviceChange.items[i]));
+        fault =
+            vim_call_require(call, &call->request.target, privilege_of_device(spec->deviceChange.items[i]));
     }
     return fault;
 }

@@ -232,8 +232,7 @@ static struct vim_fault *create_start(struct vim_call *call, const struct Virtua
 {
     struct host *host = call->server->hooks_data;
     if (pool->id != NULL) {
-        struct vim_fault *fault =
-            vim_call_require(call, pool, VIM_PRIVILEGE_RESOURCE_ASSIGN_VM_TO_POOL);
+        struct vim_fault *fault = vim_call_require(call, pool, VIM_PRIVILEGE_RESOURCE_ASSIGN_VM_TO_POOL);
         if (fault != NULL) {
             return fault;
         }
@@ -363,7 +362,8 @@ struct vim_fault *vm_unregister_call(struct vim_call *call, const struct Unregis
     }
     if (!g_mutex_trylock(&vm->job)) {
         vm_unref(vm);
-        return fault_task_in_progress((struct vim_ref){0}, "an operation on the virtual machine is under way");
+        return fault_task_in_progress((struct vim_ref){0},
+                                      "an operation on the virtual machine is under way");
     }
     if (vm_power_state(vm) == VirtualMachinePowerState_poweredOn) {
         fault = vm_require_power(vm, VirtualMachinePowerState_poweredOff);

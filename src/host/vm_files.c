@@ -180,7 +180,8 @@ static struct vim_fault *open_disk(struct host *host, const struct VirtualDevice
     return error == 0 ? NULL : host_file_fault(name, error, message);
 }
 
-static struct vim_fault *open_plain(struct host *host, const char *name, int flags, struct hypervisor_file *ret)
+static struct vim_fault *open_plain(struct host *host, const char *name, int flags,
+                                    struct hypervisor_file *ret)
 {
     struct datastore *datastore = NULL;
     g_autofree char *path = NULL;

@@ -20,7 +20,8 @@
 
 /* ---- the running machine ---------------------------------------------------------------------------- */
 
-static struct vim_fault *plug(struct vm *vm, const struct vm_change *change, const struct VirtualDevice *device)
+static struct vim_fault *plug(struct vm *vm, const struct vm_change *change,
+                              const struct VirtualDevice *device)
 {
     struct hypervisor_file file = {.fd = -1};
     g_autofree char *message = NULL;
@@ -33,16 +34,16 @@ static struct vim_fault *plug(struct vm *vm, const struct vm_change *change, con
     if (file.fd >= 0) {
         close(file.fd);
     }
-    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
-                                                  message);
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
 }
 
 static struct vim_fault *unplug(struct vm *vm, const struct VirtualDevice *device)
 {
     g_autofree char *message = NULL;
     int error = hypervisor_vm_unplug(vm->host->hypervisor, vm->id, device, &message);
-    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
-                                                  message);
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
 }
 
 static struct vim_fault *edit_running(struct vm *vm, const struct VirtualMachineConfigInfo *before,
@@ -71,8 +72,8 @@ static struct vim_fault *edit_running(struct vm *vm, const struct VirtualMachine
             close(file.fd);
         }
     }
-    return error == 0 ? NULL : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label,
-                                                  message);
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
 }
 
 /* Brings the running machine to the new configuration; what was plugged is unplugged again on a fault. */

@@ -96,9 +96,29 @@ struct VirtualMachineConfigInfo *vm_spec_new_config(void)
 /* Members of the spec that are understood. Another one that is set is refused by name, unless it asks for
  * what is there anyway. */
 static const char *const understood[] = {
-    "changeVersion", "name", "version", "createDate", "uuid", "instanceUuid", "guestId", "alternateGuestName",
-    "annotation", "files", "tools", "flags", "powerOpInfo", "numCPUs", "numCoresPerSocket", "memoryMB",
-    "deviceChange", "cpuAllocation", "memoryAllocation", "extraConfig", "bootOptions", "firmware", NULL,
+    "changeVersion",
+    "name",
+    "version",
+    "createDate",
+    "uuid",
+    "instanceUuid",
+    "guestId",
+    "alternateGuestName",
+    "annotation",
+    "files",
+    "tools",
+    "flags",
+    "powerOpInfo",
+    "numCPUs",
+    "numCoresPerSocket",
+    "memoryMB",
+    "deviceChange",
+    "cpuAllocation",
+    "memoryAllocation",
+    "extraConfig",
+    "bootOptions",
+    "firmware",
+    NULL,
 };
 
 static bool is_default(const struct vim_field *field, const void *at)
@@ -136,8 +156,8 @@ static struct vim_fault *apply_cpu(struct host *host, struct VirtualMachineConfi
     }
     if (cores < 0 || cpus % cores != 0) {
         return fault_invalid_argument("numCoresPerSocket",
-                                      "numCoresPerSocket is %d and does not divide numCPUs, which is %d", cores,
-                                      cpus);
+                                      "numCoresPerSocket is %d and does not divide numCPUs, which is %d",
+                                      cores, cpus);
     }
     if (on && (cpus != hardware->numCPU || cores != hardware->numCoresPerSocket.value)) {
         return fault_invalid_power_state(VirtualMachinePowerState_poweredOff,
@@ -157,8 +177,9 @@ static struct vim_fault *apply_memory(struct VirtualMachineConfigInfo *config,
     }
     int64_t mb = spec->memoryMB.value;
     if (mb < MEMORY_MIN_MB || mb > MEMORY_MAX_MB || mb % 4 != 0) {
-        return fault_invalid_argument("memoryMB", "memoryMB is %" G_GINT64_FORMAT
-                                      "; it is a multiple of 4 from %d to %d", mb, MEMORY_MIN_MB, MEMORY_MAX_MB);
+        return fault_invalid_argument("memoryMB",
+                                      "memoryMB is %" G_GINT64_FORMAT "; it is a multiple of 4 from %d to %d",
+                                      mb, MEMORY_MIN_MB, MEMORY_MAX_MB);
     }
     if (on) {
         return fault_invalid_power_state(VirtualMachinePowerState_poweredOff,
@@ -238,13 +259,13 @@ static void merge(void *into, const void *from)
     }
 }
 
-#define MERGE(config_member, spec_member)                                                                  \
-    do {                                                                                                   \
-        if ((spec_member) != NULL && (config_member) != NULL) {                                            \
-            merge((config_member), (spec_member));                                                         \
-        } else if ((spec_member) != NULL) {                                                                \
-            (config_member) = vim_copy(spec_member);                                                       \
-        }                                                                                                  \
+#define MERGE(config_member, spec_member)                       \
+    do {                                                        \
+        if ((spec_member) != NULL && (config_member) != NULL) { \
+            merge((config_member), (spec_member));              \
+        } else if ((spec_member) != NULL) {                     \
+            (config_member) = vim_copy(spec_member);            \
+        }                                                       \
     } while (0)
 
 static void set_extra(struct VirtualMachineConfigInfo *config, const struct OptionValue *option)
@@ -306,9 +327,8 @@ static char *new_disk_path(struct device_changes *d)
     g_strdelimit(safe, "/\\%\"", '_');
     for (unsigned n = 0;; n++) {
         g_autofree char *numbered = n == 0 ? g_strdup(safe) : g_strdup_printf("%s_%u", safe, n);
-        char *path = g_str_has_suffix(d->folder, "]")
-                         ? g_strdup_printf("%s %s.vmdk", d->folder, numbered)
-                         : g_strdup_printf("%s/%s.vmdk", d->folder, numbered);
+        char *path = g_str_has_suffix(d->folder, "]") ? g_strdup_printf("%s %s.vmdk", d->folder, numbered)
+                                                      : g_strdup_printf("%s/%s.vmdk", d->folder, numbered);
         bool used = false;
         const struct VirtualHardware *hardware = d->change->config->hardware;
         for (uint32_t i = 0; i < hardware->device.n && !used; i++) {
@@ -429,8 +449,8 @@ static void make_mac(struct VirtualEthernetCard *card, const char *uuid, int32_t
     /* The OUI that VMware's products use for generated addresses; the rest from the machine's UUID. */
     guint hash = g_str_hash(uuid) + (guint)key;
     g_free(card->macAddress);
-    card->macAddress = g_strdup_printf("00:0c:29:%02x:%02x:%02x", hash >> 16 & 0xff, hash >> 8 & 0xff,
-                                       hash & 0xff);
+    card->macAddress =
+        g_strdup_printf("00:0c:29:%02x:%02x:%02x", hash >> 16 & 0xff, hash >> 8 & 0xff, hash & 0xff);
     vim_set_string(&card->addressType, "generated");
 }
 
@@ -445,8 +465,9 @@ static struct vim_fault *prepare_network(struct device_changes *d, struct Virtua
     }
     struct VirtualEthernetCardNetworkBackingInfo *backing = (void *)device->backing;
     if (g_strcmp0(backing->deviceName, HOST_NETWORK_NAME) != 0) {
-        return fault_invalid_device_backing(property, (int32_t)index, "there is no network \"%s\" here; \"%s\" is",
-                                            backing->deviceName, HOST_NETWORK_NAME);
+        return fault_invalid_device_backing(property, (int32_t)index,
+                                            "there is no network \"%s\" here; \"%s\" is", backing->deviceName,
+                                            HOST_NETWORK_NAME);
     }
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
     vim_ref_set(&backing->network, &network);
@@ -513,7 +534,8 @@ static struct vim_fault *add_device(struct device_changes *d, const struct Virtu
     int32_t temporary = device->key;
     if (device->controllerKey.set) {
         gpointer real = NULL;
-        if (g_hash_table_lookup_extended(d->keys, GINT_TO_POINTER(device->controllerKey.value), NULL, &real)) {
+        if (g_hash_table_lookup_extended(d->keys, GINT_TO_POINTER(device->controllerKey.value), NULL,
+                                         &real)) {
             device->controllerKey.value = GPOINTER_TO_INT(real);
         }
     }
@@ -539,7 +561,8 @@ static struct vim_fault *add_device(struct device_changes *d, const struct Virtu
 static struct vim_fault *device_not_found(unsigned index, int32_t key)
 {
     g_autofree char *property = property_of(index, "key");
-    return fault_device_not_found(property, (int32_t)index, "%s: the machine has no device %d", property, key);
+    return fault_device_not_found(property, (int32_t)index, "%s: the machine has no device %d", property,
+                                  key);
 }
 
 static struct vim_fault *bad_operation(const struct VirtualDeviceConfigSpec *spec, unsigned index,

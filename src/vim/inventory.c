@@ -125,8 +125,7 @@ struct vim_object *vim_inventory_find(struct vim_inventory *inventory, const cha
 
 struct vim_object *vim_inventory_find_ref(struct vim_inventory *inventory, const struct vim_ref *ref)
 {
-    struct vim_object *object =
-        ref->id != NULL ? g_hash_table_lookup(inventory->by_id, ref->id) : NULL;
+    struct vim_object *object = ref->id != NULL ? g_hash_table_lookup(inventory->by_id, ref->id) : NULL;
     return object != NULL && vim_type_is(object->ref.type, ref->type) ? object : NULL;
 }
 
@@ -285,7 +284,7 @@ void vim_set(struct vim_object *object, const char *path, void *value)
         compare_field(&d, field, at, value);
     }
     /* The new value's bytes take the old one's place; clearing `value` then frees the old. */
-    size_t size = field->flags & VIM_ARRAY ? sizeof(struct vim_array)
+    size_t size = field->flags & VIM_ARRAY           ? sizeof(struct vim_array)
                   : vim_field_value(field, at) != at ? 2 * (size_t)field->type->size
                                                      : vim_value_size(field->type);
     g_autofree void *old = g_memdup2(at, size);

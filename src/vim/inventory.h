@@ -21,8 +21,8 @@ struct vim_session;
 
 /* What happened to an object. */
 struct vim_change {
-    const char *path;             /* "runtime.powerState", "config.hardware.device[4000]"; NULL: destroyed */
-    bool removed;                 /* the array item that path names is gone */
+    const char *path; /* "runtime.powerState", "config.hardware.device[4000]"; NULL: destroyed */
+    bool removed;     /* the array item that path names is gone */
     const struct vim_ref *ref_added;   /* a list of references gained this one, or NULL */
     const struct vim_ref *ref_removed; /* a list of references lost this one, or NULL */
 };
@@ -36,12 +36,12 @@ struct vim_watch {
 struct vim_object {
     struct vim_ref ref;
     const struct vim_class *class;
-    void *properties;  /* the struct named like the type; changed only through vim_set and friends */
+    void *properties;   /* the struct named like the type; changed only through vim_set and friends */
     GPtrArray *watches; /* of struct vim_watch *, not owned; NULL when none */
-    void *code;        /* what the implementing code keeps with the object, or NULL */
+    void *code;         /* what the implementing code keeps with the object, or NULL */
     void (*code_free)(void *code);
     const struct vim_session *owner; /* the one session that may see it (its views, filters), or NULL */
-    unsigned index;    /* in the inventory's list of objects */
+    unsigned index;                  /* in the inventory's list of objects */
 };
 
 struct vim_inventory *vim_inventory_new(void);

@@ -20,8 +20,7 @@ static struct vim_fault *read_value(struct reader *r, const struct vim_type *dec
 static const char *member_string(json_object *object, const char *name)
 {
     json_object *member = NULL;
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, name, &member) ||
+    if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, name, &member) ||
         !json_object_is_type(member, json_type_string)) {
         return NULL;
     }
@@ -40,10 +39,10 @@ static struct vim_fault *read_scalar(const struct vim_type *type, const char *na
     enum json_type found = json_object_get_type(from);
     bool textual = type->kind == VIM_STRING || type->kind == VIM_DATE_TIME || type->kind == VIM_BINARY ||
                    type->kind == VIM_ENUM;
-    bool fits = textual                        ? found == json_type_string
-                : type->kind == VIM_BOOLEAN    ? found == json_type_boolean
-                : type->kind >= VIM_FLOAT      ? found == json_type_int || found == json_type_double
-                                               : found == json_type_int;
+    bool fits = textual                     ? found == json_type_string
+                : type->kind == VIM_BOOLEAN ? found == json_type_boolean
+                : type->kind >= VIM_FLOAT   ? found == json_type_int || found == json_type_double
+                                            : found == json_type_int;
     if (!fits || !vim_parse_text(type, json_object_get_string(from), at)) {
         return wrong(name, type, from);
     }
@@ -96,8 +95,7 @@ static struct vim_fault *read_members(struct reader *r, const struct vim_type *t
 {
     struct vim_seen seen = {0};
     unsigned hint = 0;
-    json_object_object_foreach(from, name, member)
-    {
+    json_object_object_foreach (from, name, member) {
         if (strcmp(name, "_typeName") == 0) {
             continue;
         }
@@ -234,8 +232,8 @@ struct vim_fault *json_parse_request(const char *body, size_t length, const char
     if (fault == NULL) {
         request.method = vim_method_by_name(method_name);
         if (request.method == NULL) {
-            fault = fault_method_not_found(request.target, method_name,
-                                           "this server knows no method \"%s\"", method_name);
+            fault = fault_method_not_found(request.target, method_name, "this server knows no method \"%s\"",
+                                           method_name);
         }
     }
     if (fault == NULL && length > 0) {

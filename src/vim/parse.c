@@ -52,7 +52,8 @@ static bool parse_date_time(const char *text, int64_t *ret)
 
 static bool parse_binary(const char *text, GBytes **ret)
 {
-    if (text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n ")] != '\0') {
+    if (text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n ")] !=
+        '\0') {
         return false;
     }
     gsize length;
@@ -82,11 +83,9 @@ bool vim_parse_text(const struct vim_type *type, const char *text, void *at)
     case VIM_BYTE:
         return parse_integer(text, INT8_MIN, INT8_MAX, &number) && (*(int8_t *)at = (int8_t)number, true);
     case VIM_SHORT:
-        return parse_integer(text, INT16_MIN, INT16_MAX, &number) &&
-               (*(int16_t *)at = (int16_t)number, true);
+        return parse_integer(text, INT16_MIN, INT16_MAX, &number) && (*(int16_t *)at = (int16_t)number, true);
     case VIM_INT:
-        return parse_integer(text, INT32_MIN, INT32_MAX, &number) &&
-               (*(int32_t *)at = (int32_t)number, true);
+        return parse_integer(text, INT32_MIN, INT32_MAX, &number) && (*(int32_t *)at = (int32_t)number, true);
     case VIM_LONG:
         return parse_integer(text, INT64_MIN, INT64_MAX, at);
     case VIM_FLOAT:

@@ -200,8 +200,7 @@ void vim_collector_end(struct vim_collector *collector)
     for (;;) {
         g_mutex_lock(&collector->lock);
         struct filter *filter = collector->filters->len > 0 ? g_ptr_array_index(collector->filters, 0) : NULL;
-        struct vim_object *object =
-            filter != NULL ? vim_inventory_find_ref(inventory, &filter->ref) : NULL;
+        struct vim_object *object = filter != NULL ? vim_inventory_find_ref(inventory, &filter->ref) : NULL;
         g_mutex_unlock(&collector->lock);
         if (object == NULL) {
             break;
@@ -320,8 +319,7 @@ static struct vim_fault *create_collector(struct vim_call *call,
     (void)args;
     struct vim_collector *collector = vim_collector_new(call->server, call->session);
     vim_write_lock(call->server->inventory);
-    struct vim_object *object =
-        add_private(call, &PropertyCollector_type, collector, collector_code_free);
+    struct vim_object *object = add_private(call, &PropertyCollector_type, collector, collector_code_free);
     ret->returnval = vim_ref_copy(&object->ref);
     vim_write_unlock(call->server->inventory);
     return NULL;
@@ -355,10 +353,10 @@ static struct vim_fault *destroy_collector(struct vim_call *call,
 
 struct update_fields {
     struct property_fields content;
-    const struct vim_field *version, *filterSet, *truncated;             /* of UpdateSet */
-    const struct vim_field *filter, *objectSet;                          /* of PropertyFilterUpdate */
-    const struct vim_field *kind, *obj, *changeSet, *missingSet;         /* of ObjectUpdate */
-    const struct vim_field *name, *op, *val;                             /* of PropertyChange */
+    const struct vim_field *version, *filterSet, *truncated;     /* of UpdateSet */
+    const struct vim_field *filter, *objectSet;                  /* of PropertyFilterUpdate */
+    const struct vim_field *kind, *obj, *changeSet, *missingSet; /* of ObjectUpdate */
+    const struct vim_field *name, *op, *val;                     /* of PropertyChange */
 };
 
 static void update_fields_init(struct update_fields *f)
@@ -612,10 +610,9 @@ static struct vim_fault *wait_for_updates_ex(struct vim_call *call, const struct
         if (seconds < 0) {
             return fault_invalid_argument("options.maxWaitSeconds", "maxWaitSeconds is not negative");
         }
-        deadline_ms = seconds == 0
-                          ? -1
-                          : call->server->environment.monotonic_ms(call->server->environment.data) +
-                                seconds * 1000;
+        deadline_ms = seconds == 0 ? -1
+                                   : call->server->environment.monotonic_ms(call->server->environment.data) +
+                                         seconds * 1000;
     }
     return updates(call, args->version, deadline_ms, max);
 }

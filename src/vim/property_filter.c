@@ -14,7 +14,7 @@ struct member;
 /* An object reached with a certain list of selections to follow from it. */
 struct node {
     struct member *member;
-    GPtrArray *next;   /* of struct property_select *, borrowed from the spec */
+    GPtrArray *next; /* of struct property_select *, borrowed from the spec */
     bool skip;
     bool root;         /* reached from the spec itself */
     unsigned in;       /* edges that lead here; the node goes with the last */
@@ -302,8 +302,7 @@ static void drop_unreachable(struct property_filter *filter)
             }
         }
     }
-    for (struct node *node = find_unmarked(filter, mark); node != NULL;
-         node = find_unmarked(filter, mark)) {
+    for (struct node *node = find_unmarked(filter, mark); node != NULL; node = find_unmarked(filter, mark)) {
         leave(filter, node);
     }
 }

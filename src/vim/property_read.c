@@ -16,7 +16,7 @@
 #include "vim/value.h"
 
 enum {
-    PAGE_BYTES = 64 << 20, /* a page of RetrievePropertiesEx ends when it is this large */
+    PAGE_BYTES = 16 << 20, /* a page of RetrievePropertiesEx ends when it is this large */
     MAX_CURSORS = 16,      /* unfinished reads of one session; the oldest gives way */
 };
 
@@ -35,7 +35,8 @@ void property_fields_init(struct property_fields *fields)
 
 /* Some properties are others for each caller, so they are not kept in the inventory: a set of properties
  * that has just this one, to be freed, or NULL when the path names no such property. */
-static void *property_of_caller(const struct vim_call *call, const struct vim_object *object, const char *path)
+static void *property_of_caller(const struct vim_call *call, const struct vim_object *object,
+                                const char *path)
 {
     if (object->ref.type == &SessionManager_type && g_str_has_prefix(path, "currentSession")) {
         struct SessionManager *seen = SessionManager_new();
@@ -55,8 +56,7 @@ void property_get(const struct vim_call *call, const struct vim_object *object, 
                   property_value_fn fn, void *data)
 {
     struct vim_value value;
-    void *of_caller =
-        call->session != NULL ? property_of_caller(call, object, vim_path_text(path)) : NULL;
+    void *of_caller = call->session != NULL ? property_of_caller(call, object, vim_path_text(path)) : NULL;
     if (vim_path_get(path, of_caller != NULL ? of_caller : object->properties, &value)) {
         fn(data, &value);
     }
@@ -322,35 +322,33 @@ struct vim_fault *property_retrieve(struct vim_call *call, const struct Retrieve
 
 /* ---- pages ---------------------------------------------------------------------------------------- */
 
+/* Moves what was appended after `end` to `place`. The token comes before the objects on the wire, but whether
+ * there is one is known after them. */
+static void move_before(struct buffer *out, size_t place, size_t end)
+{
+    size_t length = out->length - end;
+    g_autofree char *moved = g_memdup2(out->data + end, length);
+    memmove(out->data + place + length, out->data + place, end - place);
+    memcpy(out->data + place, moved, length);
+}
+
 static struct vim_fault *write_result(struct vim_call *call, struct property_cursor *cursor)
 {
     struct property_fields fields;
     property_fields_init(&fields);
     const struct vim_field *field = vim_call_begin_result(call);
     vim_write_begin(&call->writer, field, &RetrieveResult_type);
-    /* The token comes before the objects on the wire, and whether there is one is known after them: the
-     * objects are written aside. */
-    struct buffer before = call->out;
-    call->out = (struct buffer)BUFFER_INIT;
-    if (call->binding == VIM_JSON) {
-        buffer_append_char(&call->out, '{'); /* so that the writer sees where it stands */
-    }
-    size_t start = call->out.length;
+    size_t before = call->out.length;
     write_page(call, cursor, fields.objects, &fields, cursor->page_size, PAGE_BYTES);
-    struct buffer objects = call->out;
-    call->out = before;
     bool more = cursor->next < cursor->items->len;
     if (more) {
         if (cursor->token == NULL) {
             cursor->token = g_uuid_string_random();
         }
+        size_t end = call->out.length;
         vim_write_member(&call->writer, fields.token, &cursor->token);
+        move_before(&call->out, before, end);
     }
-    if (call->binding == VIM_JSON) {
-        buffer_append_char(&call->out, ',');
-    }
-    buffer_append(&call->out, objects.data + start, objects.length - start);
-    buffer_free(&objects);
     vim_write_end(&call->writer, field);
     if (more) {
         vim_session_keep_cursor(call->session, cursor, cursor_free, MAX_CURSORS);
@@ -398,7 +396,8 @@ static struct vim_fault *take_cursor(struct vim_call *call, const char *token, s
     return NULL;
 }
 
-struct vim_fault *property_continue(struct vim_call *call, const struct ContinueRetrievePropertiesEx_args *args)
+struct vim_fault *property_continue(struct vim_call *call,
+                                    const struct ContinueRetrievePropertiesEx_args *args)
 {
     struct property_cursor *cursor = NULL;
     struct vim_fault *fault = take_cursor(call, args->token, &cursor);

@@ -10,9 +10,9 @@
 
 /* The members of the answers, looked up once for a call. */
 struct property_fields {
-    const struct vim_field *objects, *token; /* of RetrieveResult */
-    const struct vim_field *obj, *propSet, *missingSet; /* of ObjectContent */
-    const struct vim_field *name, *val; /* of DynamicProperty */
+    const struct vim_field *objects, *token;              /* of RetrieveResult */
+    const struct vim_field *obj, *propSet, *missingSet;   /* of ObjectContent */
+    const struct vim_field *name, *val;                   /* of DynamicProperty */
     const struct vim_field *missing_path, *missing_fault; /* of MissingProperty */
 };
 void property_fields_init(struct property_fields *fields);
@@ -35,5 +35,6 @@ void property_write_missing(struct vim_call *call, const struct property_fields 
 /* RetrieveProperties and its kin. */
 struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args);
 struct vim_fault *property_retrieve_ex(struct vim_call *call, const struct RetrievePropertiesEx_args *args);
-struct vim_fault *property_continue(struct vim_call *call, const struct ContinueRetrievePropertiesEx_args *args);
+struct vim_fault *property_continue(struct vim_call *call,
+                                    const struct ContinueRetrievePropertiesEx_args *args);
 struct vim_fault *property_cancel(struct vim_call *call, const struct CancelRetrievePropertiesEx_args *args);

@@ -82,8 +82,8 @@ static struct vim_fault *add_set(struct property_spec *spec, const struct Proper
     for (uint32_t i = 0; i < from->pathSet.n && !set.all; i++) {
         struct vim_path *path = vim_path_new(set.type, from->pathSet.items[i]);
         if (path == NULL) {
-            return fault_invalid_property(from->pathSet.items[i], "%s has no property \"%s\"",
-                                          set.type->name, from->pathSet.items[i]);
+            return fault_invalid_property(from->pathSet.items[i], "%s has no property \"%s\"", set.type->name,
+                                          from->pathSet.items[i]);
         }
         g_ptr_array_add(set.paths, path);
     }
@@ -144,8 +144,8 @@ static struct vim_fault *connect_selects(struct resolve *r, struct SelectionSpec
         } else {
             select = items[i]->name != NULL ? g_hash_table_lookup(r->by_name, items[i]->name) : NULL;
             if (select == NULL) {
-                fault = fault_invalid_argument("selectSet.name", "no selection is named \"%s\"",
-                                               items[i]->name);
+                fault =
+                    fault_invalid_argument("selectSet.name", "no selection is named \"%s\"", items[i]->name);
             }
         }
         if (fault != NULL) {

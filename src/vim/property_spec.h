@@ -14,9 +14,9 @@ struct vim_fault;
 /* One step of a selection: from objects of a type along a property to others. */
 struct property_select {
     const struct vim_type *type;
-    struct vim_path *path;  /* owned */
-    bool skip;              /* what it leads to is not itself reported */
-    GPtrArray *next;        /* of struct property_select *, borrowed: selections go in circles */
+    struct vim_path *path; /* owned */
+    bool skip;             /* what it leads to is not itself reported */
+    GPtrArray *next;       /* of struct property_select *, borrowed: selections go in circles */
 };
 
 /* What to report of objects of one type; made on first need. */
@@ -33,12 +33,12 @@ struct property_root {
 };
 
 struct property_spec {
-    GArray *sets;        /* of struct property_set, owned */
-    GPtrArray *selects;  /* of struct property_select *, owned */
-    GArray *roots;       /* of struct property_root, owned */
+    GArray *sets;         /* of struct property_set, owned */
+    GPtrArray *selects;   /* of struct property_select *, owned */
+    GArray *roots;        /* of struct property_root, owned */
     GPtrArray *all_paths; /* of struct vim_path *, owned: those of "all" plans */
-    GPtrArray *plans;    /* of struct property_plan *, owned */
-    bool report_missing; /* an object that does not exist is left out instead of being a fault */
+    GPtrArray *plans;     /* of struct property_plan *, owned */
+    bool report_missing;  /* an object that does not exist is left out instead of being a fault */
 };
 
 struct vim_fault *property_spec_new(const struct PropertyFilterSpec *spec, struct property_spec **ret);

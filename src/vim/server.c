@@ -56,8 +56,8 @@ static void respond(struct vim_call *call, unsigned status)
     }
     struct buffer body = call->out;
     call->out = (struct buffer)BUFFER_INIT;
-    http_respond(call->http, status, call->binding == VIM_JSON ? "application/json" : "text/xml; charset=utf-8",
-                 body, headers);
+    http_respond(call->http, status,
+                 call->binding == VIM_JSON ? "application/json" : "text/xml; charset=utf-8", body, headers);
     call_free(call);
 }
 
@@ -153,8 +153,7 @@ struct vim_fault *vim_call_require(struct vim_call *call, const struct vim_ref *
     struct vim_server *server = call->server;
     vim_read_lock(server->inventory);
     struct vim_object *object = vim_inventory_find_ref(server->inventory, ref);
-    bool allowed =
-        object != NULL && vim_authorized(server->authorization, call->session, object, privilege);
+    bool allowed = object != NULL && vim_authorized(server->authorization, call->session, object, privilege);
     vim_read_unlock(server->inventory);
     if (object == NULL) {
         return vim_call_gone(ref);
@@ -200,7 +199,8 @@ static struct vim_fault *check(struct vim_call *call)
     vim_read_unlock(server->inventory);
     if (fault == NULL && !allowed) {
         const char *id = vim_privileges[method->privilege].id;
-        fault = fault_no_permission(*target, id, "%s on \"%s\" is needed for %s", id, target->id, method->name);
+        fault =
+            fault_no_permission(*target, id, "%s on \"%s\" is needed for %s", id, target->id, method->name);
     }
     return fault;
 }
@@ -339,7 +339,8 @@ static void read_json(struct vim_server *server, struct http_request *http, cons
     }
     size_t length = 0;
     const char *body = http_request_body(http, &length);
-    if (!is_get && (length > 0 || http_request_cookie(http, "vmware_soap_session") != NULL) && !content_type_is(http, allowed)) {
+    if (!is_get && (length > 0 || http_request_cookie(http, "vmware_soap_session") != NULL) &&
+        !content_type_is(http, allowed)) {
         http_respond_text(http, 415, "VI/JSON requests have Content-Type application/json\n");
         return;
     }

@@ -42,11 +42,11 @@ struct vim_server {
     struct worker_pool *workers; /* for blocking methods */
     struct worker_pool *wakers;  /* for calls that were parked */
     struct timer_queue *timer;
-    uint64_t expiry; /* the timer that ends idle sessions */
+    uint64_t expiry;                   /* the timer that ends idle sessions */
     struct vim_ref service_instance;   /* owned */
     struct vim_ref root_folder;        /* owned; where permissions start */
     struct vim_ref property_collector; /* owned; every session's default collector */
-    const void **code; /* by class, in the order of vim_classes: a struct <Type>_methods, or NULL */
+    const void **code;       /* by class, in the order of vim_classes: a struct <Type>_methods, or NULL */
     const char *first_admin; /* who is administrator at the first start; NULL: root; borrowed */
     const struct vim_server_hooks *hooks;
     void *hooks_data;

@@ -6,10 +6,10 @@
 #include "vim/types.h"
 #include "vim/writer.h"
 
-#define ENVELOPE_BEGIN                                                                                     \
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                                                         \
-    "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\""                        \
-    " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\""                                                      \
+#define ENVELOPE_BEGIN                                                              \
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                                  \
+    "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"" \
+    " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\""                               \
     " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><soapenv:Body>"
 #define ENVELOPE_END "</soapenv:Body></soapenv:Envelope>"
 

@@ -33,12 +33,12 @@ struct frame {
     const struct vim_type *type; /* of the object, of the items, of the value that the text becomes */
     void *object;                /* where members go; owned by its parent */
     struct vim_seen seen;
-    unsigned hint;                 /* where the next member is expected */
-    struct vim_array *array;       /* where a text value or items go, when into an array */
-    void *at;                      /* where a text value goes, when not into an array */
-    bool *set;                     /* the flag of an optional number */
-    const char *name;              /* of the member, for messages */
-    char *ref_type;                /* the type attribute of a reference, owned */
+    unsigned hint;           /* where the next member is expected */
+    struct vim_array *array; /* where a text value or items go, when into an array */
+    void *at;                /* where a text value goes, when not into an array */
+    bool *set;               /* the flag of an optional number */
+    const char *name;        /* of the member, for messages */
+    char *ref_type;          /* the type attribute of a reference, owned */
 };
 
 struct reader {
@@ -325,8 +325,8 @@ static void end_target(struct reader *r, struct frame *frame)
         fail(r, fault_invalid_request("_this is given twice"));
         return;
     }
-    struct vim_fault *fault = vim_parse_ref(r->request.method->owner, frame->ref_type,
-                                            buffer_string(&r->text), &r->request.target);
+    struct vim_fault *fault =
+        vim_parse_ref(r->request.method->owner, frame->ref_type, buffer_string(&r->text), &r->request.target);
     if (fault != NULL) {
         fail(r, fault);
     }
@@ -396,9 +396,9 @@ struct vim_fault *soap_parse_request(const char *body, size_t length, const char
     if (length > INT32_MAX) {
         fail(r, fault_invalid_request("the request is too large"));
     } else if (XML_Parse(r->parser, body, (int)length, XML_TRUE) != XML_STATUS_OK && r->fault == NULL) {
-        r->fault = fault_invalid_request(
-            "the request is not well-formed XML: line %lu: %s", XML_GetCurrentLineNumber(r->parser),
-            XML_ErrorString(XML_GetErrorCode(r->parser)));
+        r->fault = fault_invalid_request("the request is not well-formed XML: line %lu: %s",
+                                         XML_GetCurrentLineNumber(r->parser),
+                                         XML_ErrorString(XML_GetErrorCode(r->parser)));
     }
     XML_ParserFree(r->parser);
     if (r->fault == NULL && r->request.method == NULL) {

@@ -11,7 +11,7 @@
 #include "vim/method.h"
 #include "vim/value.h"
 
-#define SCALAR(wire, vim_kind, c_type)                                                                     \
+#define SCALAR(wire, vim_kind, c_type) \
     const struct vim_type vim_type_##wire = {.name = #wire, .kind = (vim_kind), .size = sizeof(c_type)}
 
 SCALAR(boolean, VIM_BOOLEAN, bool);
@@ -27,8 +27,9 @@ SCALAR(binary, VIM_BINARY, GBytes *);
 SCALAR(any, VIM_ANY, struct vim_any *);
 
 static const struct vim_type *const scalars[] = {
-    &vim_type_boolean, &vim_type_byte,   &vim_type_short,    &vim_type_int,    &vim_type_long, &vim_type_float,
-    &vim_type_double,  &vim_type_string, &vim_type_dateTime, &vim_type_binary, &vim_type_any,
+    &vim_type_boolean,  &vim_type_byte,   &vim_type_short,  &vim_type_int,
+    &vim_type_long,     &vim_type_float,  &vim_type_double, &vim_type_string,
+    &vim_type_dateTime, &vim_type_binary, &vim_type_any,
 };
 
 static int compare_type_name(const void *key, const void *entry)

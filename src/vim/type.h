@@ -130,5 +130,5 @@ bool vim_type_is(const struct vim_type *type, const struct vim_type *base);
 /* The number of an enum value, or 0. */
 int vim_enum_by_name(const struct vim_type *type, const char *value);
 /* Whether the object's dynamic type is `type` or extends it; false for NULL. */
-#define vim_is_a(object, type)                                                                             \
+#define vim_is_a(object, type) \
     ((object) != NULL && vim_type_is(*(const struct vim_type *const *)(object), (type)))

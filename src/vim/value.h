@@ -62,10 +62,10 @@ void vim_set_string(char **at, const char *value);
 /* Adds one value to an array member: `item` is moved in (its bytes are copied, ownership passes). */
 void vim_array_add(void *array, const struct vim_type *type, const void *item);
 /* Adds an object to an array of objects, a copied string to one of strings, a copied reference. */
-#define vim_array_add_object(array, object)                                                                \
-    do {                                                                                                   \
-        void *added_ = (object);                                                                           \
-        vim_array_add((array), *(const struct vim_type *const *)added_, &added_);                          \
+#define vim_array_add_object(array, object)                                       \
+    do {                                                                          \
+        void *added_ = (object);                                                  \
+        vim_array_add((array), *(const struct vim_type *const *)added_, &added_); \
     } while (0)
 void vim_array_add_string(void *array, const char *value);
 void vim_array_add_ref(void *array, const struct vim_ref *ref);
@@ -73,8 +73,8 @@ void vim_array_add_ref(void *array, const struct vim_ref *ref);
 void vim_array_remove(void *array, const struct vim_type *type, uint32_t i);
 
 /* Sets an optional number. */
-#define vim_set_optional(member, number)                                                                   \
-    do {                                                                                                   \
-        (member)->set = true;                                                                              \
-        (member)->value = (number);                                                                        \
+#define vim_set_optional(member, number) \
+    do {                                 \
+        (member)->set = true;            \
+        (member)->value = (number);      \
     } while (0)

@@ -41,8 +41,7 @@ void vim_write_date_time(struct buffer *out, int64_t time_us)
     int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     unsigned day_of_era = (unsigned)(z - era * 146097);
-    unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     unsigned shifted_month = (5 * day_of_year + 2) / 153;
     unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;

@@ -11,10 +11,10 @@
 #include "vim/parse.h"
 #include "vim_values.h"
 
-#define BEGIN                                                                                       \
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                                                  \
-    "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\""                             \
-    " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\""                                               \
+#define BEGIN                                                                                        \
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                                                   \
+    "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\""                              \
+    " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\""                                                \
     " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><e:Header><any><of/></any></e:Header>" \
     "<e:Body>"
 #define END "</e:Body></e:Envelope>"
@@ -116,7 +116,7 @@ static void check_type(struct samples *s, const struct vim_type *type, vim_versi
     struct vim_any *again = round_trip(any, version, &request);
     g_assert_true(again->type == shown);
     if (version == vim_newest_version) {
-        g_assert_true(vim_equal(*(void **)any->value, *(void **)again->value));
+        assert_equal(*(void **)any->value, *(void **)again->value);
     } else {
         assert_known_object(*(void **)again->value, version);
     }
@@ -327,8 +327,11 @@ static void test_read_date_times(void)
 /* Members that are unset are not there; a required string is. */
 static void test_unset(void)
 {
-    const struct vim_field optional = {
-        .name = "a", .type = &vim_type_string, .open_tag = "<a>", .open_tag_length = 3, .flags = VIM_OPTIONAL};
+    const struct vim_field optional = {.name = "a",
+                                       .type = &vim_type_string,
+                                       .open_tag = "<a>",
+                                       .open_tag_length = 3,
+                                       .flags = VIM_OPTIONAL};
     const char *nothing = NULL;
     BUFFER_AUTO(out);
     struct vim_writer w = {.ops = &vim_soap_writer, .out = &out, .version = vim_newest_version};
@@ -381,8 +384,8 @@ static void test_read_any(void)
     assert_option("<value xsi:type=\"xsd:int\"> 5 </value>", "int", false);
     assert_option("<value xsi:type=\"int\">5</value>", "int", false);
     assert_option("<value xsi:type=\"xsd:base64Binary\">AAE=</value>", "binary", false);
-    assert_option("<value xsi:type=\"VirtualMachinePowerState\">poweredOn</value>", "VirtualMachinePowerState",
-                  false);
+    assert_option("<value xsi:type=\"VirtualMachinePowerState\">poweredOn</value>",
+                  "VirtualMachinePowerState", false);
     assert_option("<value xsi:type=\"ManagedObjectReference\" type=\"Datastore\">d</value>", "Datastore",
                   false);
     assert_option("<value xsi:type=\"OptionValue\"><key>a</key><value xsi:type=\"xsd:string\"/></value>",
@@ -408,10 +411,11 @@ static void test_bad_any(void)
     /* "any" names no type of a value */
     refused(OPTION("<value xsi:type=\"any\">5</value>"), "InvalidType", "value");
     refused(OPTION("<value xsi:type=\"xsd:anyType\">5</value>"), "InvalidType", "value");
-    refused(OPTION("<value xsi:type=\"ArrayOfAnyType\"><anyType>1</anyType></value>"), "InvalidType", "value");
+    refused(OPTION("<value xsi:type=\"ArrayOfAnyType\"><anyType>1</anyType></value>"), "InvalidType",
+            "value");
     refused(OPTION("<value xsi:type=\"xsd:int\">five</value>"), "InvalidArgument", "value");
-    refused(OPTION("<value xsi:type=\"ManagedObjectReference\" type=\"OptionValue\">d</value>"), "InvalidType",
-            "OptionValue");
+    refused(OPTION("<value xsi:type=\"ManagedObjectReference\" type=\"OptionValue\">d</value>"),
+            "InvalidType", "OptionValue");
     refused(OPTION("<value xsi:type=\"ManagedObjectReference\" type=\"Datastore\"/>"), "InvalidRequest", "");
 }
 
@@ -420,10 +424,10 @@ static void test_bad_any(void)
 static void assert_container(const char *attributes, const char *type)
 {
     struct vim_request request;
-    g_autofree char *content = g_strdup_printf(
-        "<FindByDatastorePath xmlns=\"urn:vim25\"><_this type=\"SearchIndex\">s</_this>"
-        "<datacenter %s>dc &amp; 1</datacenter><path>[a] b</path></FindByDatastorePath>",
-        attributes);
+    g_autofree char *content =
+        g_strdup_printf("<FindByDatastorePath xmlns=\"urn:vim25\"><_this type=\"SearchIndex\">s</_this>"
+                        "<datacenter %s>dc &amp; 1</datacenter><path>[a] b</path></FindByDatastorePath>",
+                        attributes);
     struct vim_fault *fault = parse(content, &request);
     if (type == NULL) {
         assert_refused(fault, "InvalidType", "Folder");
@@ -508,9 +512,15 @@ static void test_versions(void)
         const char *action;
         const char *version;
     } actions[] = {
-        {"urn:vim25/6.5", "6.5"},     {"\"urn:vim25/6.5\"", "6.5"}, {"urn:vim25/6.7.3", "6.7"},
-        {"urn:vim25/8.0.1.0", "6.7"}, {"urn:vim25/5.3", "5.1"},     {"urn:vim25/1.0", "2.5"},
-        {"urn:vim25", "2.5"},         {"urn:vim25/x", "2.5"},       {"", "2.5"},
+        {"urn:vim25/6.5", "6.5"},
+        {"\"urn:vim25/6.5\"", "6.5"},
+        {"urn:vim25/6.7.3", "6.7"},
+        {"urn:vim25/8.0.1.0", "6.7"},
+        {"urn:vim25/5.3", "5.1"},
+        {"urn:vim25/1.0", "2.5"},
+        {"urn:vim25", "2.5"},
+        {"urn:vim25/x", "2.5"},
+        {"", "2.5"},
         {NULL, "2.5"},
     };
 
@@ -538,7 +548,8 @@ static void test_wrong_envelopes(void)
         BEGIN RECONFIGURE("<name>&nothing;</name>") END,
         BEGIN RECONFIGURE("<name>&#1;</name>") END,
         BEGIN RECONFIGURE("") END "<more/>",
-        "<!DOCTYPE e [<!ENTITY a \"aaaaaaaaaa\">]>" "<e/>",
+        "<!DOCTYPE e [<!ENTITY a \"aaaaaaaaaa\">]>"
+        "<e/>",
         "<!DOCTYPE Envelope SYSTEM \"file:///etc/passwd\"><Envelope/>",
         BEGIN RECONFIGURE("") RECONFIGURE("") END,
     };
@@ -578,9 +589,8 @@ static void test_wrong_members(void)
     refused(RECONFIGURE("<colour>red</colour>"), "InvalidRequest", "");
     refused(RECONFIGURE("<name>a</name><name>b</name>"), "InvalidArgument", "name");
     refused(RECONFIGURE("<name>a<b/></name>"), "InvalidRequest", "");
-    refused(RECONFIGURE("<extraConfig><value xsi:type=\"xsd:int\">1</value></extraConfig>"), "InvalidArgument",
-            "key");
-    refused(RECONFIGURE("<extraConfig><key>a</key></extraConfig>"), "InvalidArgument", "value");
+    refused(RECONFIGURE("<extraConfig><value xsi:type=\"xsd:int\">1</value></extraConfig>"),
+            "InvalidArgument", "key");
     refused(RECONFIGURE("<deviceChange><operation>explode</operation><device><key>1</key></device>"
                         "</deviceChange>"),
             "InvalidArgument", "operation");
@@ -742,7 +752,8 @@ static void test_fault_answer(void)
     g_assert_nonnull(strstr(buffer_string(&out), "<InvalidArgumentFault xmlns=\"urn:vim25\" "
                                                  "xsi:type=\"InvalidArgument\"><invalidProperty>a&lt;b"
                                                  "</invalidProperty></InvalidArgumentFault>"));
-    g_assert_true(g_str_has_suffix(buffer_string(&out), "</soapenv:Fault></soapenv:Body></soapenv:Envelope>"));
+    g_assert_true(
+        g_str_has_suffix(buffer_string(&out), "</soapenv:Fault></soapenv:Body></soapenv:Envelope>"));
 }
 
 int main(int argc, char **argv)

@@ -20,9 +20,10 @@ static void check_field(const struct vim_type *type, const struct vim_field *fie
 {
     g_autofree char *tag = g_strdup_printf("<%s>", field->name);
     bool array = field->flags & VIM_ARRAY;
-    size_t room = array                                                                ? sizeof(struct vim_array)
-                  : field->flags == VIM_OPTIONAL && field->type->kind <= VIM_DOUBLE ? 2 * field->type->size
-                                                                                       : vim_value_size(field->type);
+    size_t room = array ? sizeof(struct vim_array)
+                  : field->flags == VIM_OPTIONAL && field->type->kind <= VIM_DOUBLE
+                      ? 2 * field->type->size
+                      : vim_value_size(field->type);
 
     g_assert_cmpstr(field->open_tag, ==, tag);
     g_assert_cmpuint(field->open_tag_length, ==, strlen(tag));
@@ -305,8 +306,13 @@ static void test_any(void)
 {
     struct vim_ref ref = {&Datastore_type, (char *)"ds-1"};
     struct vim_any *values[] = {
-        vim_any_string("1"), vim_any_int(1),    vim_any_long(1), vim_any_boolean(true),
-        vim_any_ref(&ref),   vim_any_string(""), vim_any_object(VirtualDisk_new()),
+        vim_any_string("1"),
+        vim_any_int(1),
+        vim_any_long(1),
+        vim_any_boolean(true),
+        vim_any_ref(&ref),
+        vim_any_string(""),
+        vim_any_object(VirtualDisk_new()),
     };
     struct vim_field field = {.type = &vim_type_any};
 

@@ -66,8 +66,12 @@ static inline const char *sample_text(struct samples *s)
 static inline int64_t sample_time(struct samples *s)
 {
     static const int64_t times[] = {
-        INT64_C(1700000000000000),   INT64_C(1),                  INT64_C(-1),
-        INT64_C(951782400000000),    INT64_C(-62135596800000000), INT64_C(253402300799999999),
+        INT64_C(1700000000000000),
+        INT64_C(1),
+        INT64_C(-1),
+        INT64_C(951782400000000),
+        INT64_C(-62135596800000000),
+        INT64_C(253402300799999999),
         INT64_C(1709164799999999),
     };
     return times[sample_below(s, G_N_ELEMENTS(times))];
@@ -232,6 +236,20 @@ static inline void *sample_object_of(struct samples *s, const struct vim_type *t
     return object;
 }
 
+/* That two objects are the same; says which member is not. */
+static inline void assert_equal(const void *a, const void *b)
+{
+    const struct vim_type *type = *(const struct vim_type *const *)a;
+    g_assert_cmpstr(type->name, ==, (*(const struct vim_type *const *)b)->name);
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const struct vim_field *field = &type->fields[i];
+        if (!vim_field_equal(field, vim_field_at(field, a), vim_field_at(field, b))) {
+            g_error("%s.%s differs", type->name, field->name);
+        }
+    }
+    g_assert_true(vim_equal(a, b));
+}
+
 /* ---- what a client of a version gets to see ---------------------------------------------------------- */
 
 static inline void assert_known_value(const struct vim_type *type, vim_version version, const void *at);
@@ -256,10 +274,11 @@ static inline void assert_known_object(const void *object, vim_version version)
         const struct vim_field *field = &type->fields[i];
         const void *at = vim_field_at(field, object);
         if (field->since > version) {
-            bool empty = !vim_field_is_set(field, at) || (vim_field_value(field, at) == at &&
-                                                          memcmp(at, nothing, field->type->size) == 0);
+            bool empty = !vim_field_is_set(field, at) ||
+                         (vim_field_value(field, at) == at && memcmp(at, nothing, field->type->size) == 0);
             if (!empty) {
-                g_error("%s.%s is newer than version %s", type->name, field->name, vim_versions[version].name);
+                g_error("%s.%s is newer than version %s", type->name, field->name,
+                        vim_versions[version].name);
             }
         } else if (field->flags & VIM_ARRAY) {
             assert_known_array(field->type, version, at);

@@ -13,7 +13,8 @@ struct vim_fault *fault_method_fault(const char *format, ...)
     return made;
 }
 
-struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing, const char *format, ...)
+struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing,
+                                      const char *format, ...)
 {
     struct MovedTooFar *fault = MovedTooFar_new();
     fault->steps = steps;
@@ -37,4 +38,3 @@ struct vim_fault *fault_runtime_fault(const char *format, ...)
     va_end(args);
     return made;
 }
-
