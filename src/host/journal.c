@@ -57,10 +57,11 @@ int journal_begin(struct host *host, const char *vm_id, enum journal_kind kind, 
     return error != 0 ? error : vim_store_save(path, pairs);
 }
 
-void journal_end(struct host *host, const char *vm_id)
+int journal_end(struct host *host, const char *vm_id)
 {
     g_autofree char *name = journal_name(vm_id);
-    (void)file_remove(host->state_fd, name); /* left over, it is found harmless at the next start */
+    int error = file_remove(host->state_fd, name);
+    return error == -ENOENT ? 0 : error;
 }
 
 static void remove_one(struct host *host, const char *text)
@@ -94,39 +95,33 @@ void journal_remove_files(struct host *host, GPtrArray *paths)
     }
 }
 
-/* Whether the .vmx names the file: its last component stands in it as a value. */
-static bool vmx_names(const char *vmx_text, const char *path)
+static bool config_names(const struct VirtualMachineConfigInfo *config, const char *descriptor)
 {
-    g_autofree char *quoted = g_strdup_printf("\"%s\"", datastore_path_basename(path));
-    return strstr(vmx_text, quoted) != NULL;
-}
-
-static char *read_vmx(struct host *host, const char *vmx_path)
-{
-    DATASTORE_PATH_AUTO(path);
-    const char *rule = NULL;
-    char *text = NULL;
-    size_t length = 0;
-    if (datastore_path_parse(vmx_path, -1, &path, &rule) == 0) {
-        struct datastore *datastore = host_datastore(host, path.datastore);
-        if (datastore != NULL) {
-            (void)file_read(datastore->fd, path.path, 4 << 20, &text, &length);
+    for (uint32_t i = 0; i < config->hardware->device.n; i++) {
+        const struct VirtualDevice *device = config->hardware->device.items[i];
+        if (vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type) &&
+            g_strcmp0(((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName, descriptor) ==
+                0) {
+            return true;
         }
     }
-    return text;
+    return false;
 }
 
-/* A disk is a descriptor and its data: both go unless the .vmx names the descriptor. */
+/* A disk is a descriptor and its data: both go unless the .vmx names the descriptor. What cannot be read
+ * decides nothing: then all stays. */
 static void recover_disks(struct host *host, const char *vmx_path, GPtrArray *paths)
 {
-    g_autofree char *text = read_vmx(host, vmx_path);
-    for (guint i = 0; text != NULL && i < paths->len; i++) {
+    struct VirtualMachineConfigInfo *config = NULL;
+    VIM_FAULT_AUTO fault = vm_load(host, vmx_path, &config);
+    for (guint i = 0; fault == NULL && i < paths->len; i++) {
         const char *path = g_ptr_array_index(paths, i);
         g_autofree char *descriptor = datastore_path_with_suffix(path, ".vmdk");
-        if (!vmx_names(text, descriptor)) {
+        if (!config_names(config, descriptor)) {
             remove_one(host, path);
         }
     }
+    vim_free(config);
 }
 
 static void recover_one(struct host *host, const char *name)
@@ -149,7 +144,7 @@ static void recover_one(struct host *host, const char *name)
     } else if (!g_hash_table_contains(host->registered, id)) {
         journal_remove_files(host, paths);
     }
-    journal_end(host, id);
+    (void)journal_end(host, id); /* tried again at the next start */
 }
 
 void journal_recover(struct host *host)

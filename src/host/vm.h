@@ -113,7 +113,9 @@ enum journal_kind {
 /* `paths`: "[ds] file" and "[ds] folder/" (a folder goes only when it is empty). 0 or a negative errno. */
 int journal_begin(struct host *host, const char *vm_id, enum journal_kind kind, const char *vmx_path,
                   GPtrArray *paths);
-void journal_end(struct host *host, const char *vm_id);
+/* 0, also when there is none, or a negative errno. One that is left over does no harm while its machine stays
+ * registered; the next start removes it. */
+int journal_end(struct host *host, const char *vm_id);
 /* Removes the files that a journal names, as far as they exist. */
 void journal_remove_files(struct host *host, GPtrArray *paths);
 /* At start, when the list of registered machines is known and before any is shown. */

@@ -92,6 +92,15 @@ struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMac
     if (spec->files != NULL && spec->files->vmPathName != NULL) {
         fault = check_datastore(call, spec->files->vmPathName, "files.vmPathName");
     }
+    for (uint32_t i = 0; i < spec->extraConfig.n && fault == NULL; i++) {
+        const struct OptionValue *option = spec->extraConfig.items[i];
+        const char *value = vim_any_get_string(option->value);
+        bool boot_file =
+            g_str_equal(option->key, "tenkyu.kernel") || g_str_equal(option->key, "tenkyu.initrd");
+        if (boot_file && value != NULL && value[0] != '\0') {
+            fault = check_datastore(call, value, option->key);
+        }
+    }
     for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
         const struct VirtualDevice *device = spec->deviceChange.items[i]->device;
         const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;

@@ -186,7 +186,7 @@ static struct vim_fault *make(struct host *host, const struct place *place, stru
     if (fault != NULL) {
         journal_remove_files(host, paths);
     }
-    journal_end(host, id);
+    (void)journal_end(host, id);
     return fault;
 }
 
@@ -368,6 +368,10 @@ struct vim_fault *vm_unregister_call(struct vim_call *call, const struct Unregis
     if (vm_power_state(vm) == VirtualMachinePowerState_poweredOn) {
         fault = vm_require_power(vm, VirtualMachinePowerState_poweredOff);
     }
+    /* A journal that was left over would take the files with the machine at the next start. */
+    if (fault == NULL && journal_end(vm->host, vm->id) != 0) {
+        fault = fault_system_error("journal", "the journal of %s cannot be removed", vm->id);
+    }
     if (fault == NULL) {
         fault = registry_remove(vm->host, vm->id);
     }
@@ -430,7 +434,7 @@ static struct vim_fault *destroy_run(struct vim_task *task, struct vm *vm, void 
         vm_hide(vm);
         journal_remove_files(host, paths);
     }
-    journal_end(host, vm->id);
+    (void)journal_end(host, vm->id);
     return fault;
 }
 

@@ -260,6 +260,11 @@ static struct vim_fault *suspend_run(struct vim_task *task, struct vm *vm, void 
     g_autofree char *final = datastore_path_with_suffix(path, ".vmss");
     g_autofree char *part = g_strconcat(final, ".part", NULL);
     fault = save_memory(task, vm, datastore->fd, part, final);
+    enum hypervisor_vm_state state = HYPERVISOR_VM_GONE;
+    if (fault != NULL &&
+        (hypervisor_vm_get_state(vm->host->hypervisor, vm->id, &state) != 0 || state == HYPERVISOR_VM_GONE)) {
+        vm_set_power_state(vm, VirtualMachinePowerState_poweredOff); /* its process ended before the fault */
+    }
     if (fault == NULL) {
         fault = vm_save_key(vm->host, vm->vmx_path, STATE_KEY, datastore_path_basename(final));
         vm_set_power_state(vm, fault == NULL ? VirtualMachinePowerState_suspended
@@ -343,6 +348,10 @@ void vm_on_event(void *data, const char *id, const struct hypervisor_event *even
     if (event->kind == HYPERVISOR_EVENT_GUEST_SHUTDOWN) {
         g_atomic_int_set(&vm->guest_shut_down, 1);
         return;
+    }
+    if (event->kind == HYPERVISOR_EVENT_IO_ERROR) {
+        vm_event(vm, (struct vim_task *)NULL, VmMessageEvent, "%s: the guest is stopped: device %d %s",
+                 vm->vmx_path, event->device_key, event->no_space ? "found its datastore full" : "failed");
     }
     if (event->kind != HYPERVISOR_EVENT_GONE) {
         return;

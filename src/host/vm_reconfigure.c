@@ -5,8 +5,9 @@
  *   check in memory -> [journal] make new disks -> plug into the running machine -> .vmx: COMMIT
  *                   -> [journal gone] -> show -> delete files of removed disks
  *
- * A fault before the commit undoes what was done; a crash before it is undone at the next start, when the
- * running machine is asked what it has.
+ * A fault before the commit unplugs what was plugged and removes the new disks' files; what was unplugged,
+ * edited or grown in the running machine by then stays so until it is powered off. After a crash before the
+ * commit the next start removes the new disks' files.
  */
 #include <errno.h>
 #include <string.h>
@@ -165,7 +166,7 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
         journal_remove_files(vm->host, paths);
     }
     if (paths->len > 0) {
-        journal_end(vm->host, vm->id);
+        (void)journal_end(vm->host, vm->id);
     }
     return fault;
 }

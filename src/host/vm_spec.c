@@ -282,11 +282,33 @@ static void set_extra(struct VirtualMachineConfigInfo *config, const struct Opti
     }
 }
 
+/* Keys that would make or move a device when the .vmx is read again, past the checks of deviceChange. */
+static bool names_device_file(const char *key)
+{
+    static const char *const buses[] = {"scsi",   "ide",    "sata",     "nvme",  "ethernet",
+                                        "serial", "floppy", "parallel", "sound", NULL};
+    static const char *const parts[] = {".present", ".filename", ".devicetype", ".filetype", NULL};
+    g_autofree char *lower = g_ascii_strdown(key, -1);
+    bool bus = false;
+    bool part = false;
+    for (size_t i = 0; buses[i] != NULL; i++) {
+        bus |= g_str_has_prefix(lower, buses[i]) && g_ascii_isdigit(lower[strlen(buses[i])]);
+    }
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        part |= g_str_has_suffix(lower, parts[i]);
+    }
+    return bus && part;
+}
+
 static struct vim_fault *apply_extra(struct VirtualMachineConfigInfo *config,
                                      const struct VirtualMachineConfigSpec *spec)
 {
     for (uint32_t i = 0; i < spec->extraConfig.n; i++) {
         const struct OptionValue *option = spec->extraConfig.items[i];
+        if (names_device_file(option->key)) {
+            return fault_invalid_argument("extraConfig", "\"%s\": devices are changed by deviceChange",
+                                          option->key);
+        }
         if (option->value != NULL && vim_any_get_string(option->value) == NULL) {
             return fault_invalid_argument("extraConfig", "the value of \"%s\" is not a string", option->key);
         }
@@ -396,6 +418,12 @@ static struct vim_fault *prepare_disk(struct device_changes *d, struct VirtualDe
     if (backing->diskMode == NULL || backing->diskMode[0] == '\0') {
         vim_set_string(&backing->diskMode, "persistent");
     }
+    if (!g_str_equal(backing->diskMode, "persistent") &&
+        !g_str_equal(backing->diskMode, "independent_persistent")) {
+        g_autofree char *mode = property_of(index, "backing.diskMode");
+        return fault_invalid_device_backing(mode, (int32_t)index, "%s: \"%s\" is not supported by this host",
+                                            mode, backing->diskMode);
+    }
     struct vim_fault *fault = create ? prepare_new_disk(d, disk, index) : NULL;
     struct datastore *datastore = NULL;
     g_autofree char *relative = NULL;
@@ -433,6 +461,15 @@ static struct vim_fault *prepare_file(struct device_changes *d, struct VirtualDe
     struct vim_fault *fault = host_resolve(d->host, backing->fileName, property, &datastore, &relative);
     if (fault == NULL) {
         vim_ref_set(&backing->datastore, &datastore->ref);
+    }
+    static const char *const kept[] = {".vmx", ".vmdk", ".qcow2", ".nvram", ".vmsd", ".vmss", ".iso", NULL};
+    for (size_t i = 0; fault == NULL && vim_is_a(device, &VirtualSerialPort_type) && kept[i] != NULL; i++) {
+        if (g_str_has_suffix(relative, kept[i])) { /* a guest's words would be appended to it */
+            fault = fault_invalid_device_backing(property, (int32_t)index,
+                                                 "%s: a serial port does not write to "
+                                                 "a %s file",
+                                                 property, kept[i]);
+        }
     }
     if (fault == NULL && vim_is_a(device, &VirtualCdrom_type)) {
         struct hypervisor_file file;

@@ -179,10 +179,12 @@ bool vim_path_get(const struct vim_path *path, const void *object, struct vim_va
         const struct step *step = &path->steps[i];
         const struct vim_field *field = step_field(step, object);
         const void *at = field != NULL ? vim_field_at(field, object) : NULL;
-        if (field == NULL || !vim_field_is_set(field, at)) {
+        bool last = i + 1 == path->n;
+        /* A list of the object itself is told also when it is empty: clients loop over it unasked. */
+        bool own_list = field != NULL && path->n == 1 && (field->flags & VIM_ARRAY) && step->key == NULL;
+        if (field == NULL || !(own_list || vim_field_is_set(field, at))) {
             return false;
         }
-        bool last = i + 1 == path->n;
         const void *value = vim_field_value(field, at);
         void *item = NULL;
         if (step->key != NULL) {

@@ -22,7 +22,8 @@ struct vim_value {
     const void *at; /* as a required member would lie */
 };
 
-/* Follows the path; false when something on the way, or the value itself, is unset. */
+/* Follows the path; false when something on the way, or the value itself, is unset. A path of one name that
+ * is a list has a value also when that is empty. */
 bool vim_path_get(const struct vim_path *path, const void *object, struct vim_value *ret);
 /* Follows a path of plain names to the member that it ends in; NULL when something on the way is unset. */
 const struct vim_field *vim_path_member(const struct vim_path *path, void *object, void **ret_at);

@@ -161,6 +161,14 @@ static void filter_code_free(void *data)
     g_free(code);
 }
 
+bool vim_collector_has(const struct vim_session *session, const struct vim_object *collector,
+                       const struct vim_object *filter)
+{
+    /* The default collector is one object for all sessions; the others belong to one. */
+    const struct vim_collector *wanted = collector->owner != NULL ? collector->code : session->collector;
+    return wanted != NULL && ((const struct filter_code *)filter->code)->collector == wanted;
+}
+
 /* The collector that the call is for, with a reference. */
 static struct vim_fault *collector_of(struct vim_call *call, struct vim_collector **ret)
 {
@@ -402,10 +410,18 @@ static void write_change(struct vim_call *call, const struct update_fields *f, s
     vim_write_end(w, f->changeSet);
 }
 
-static bool has_value(const struct vim_object *object, const struct vim_path *path)
+static void note_value(void *data, const struct vim_value *value)
 {
-    struct vim_value value;
-    return vim_path_get(path, object->properties, &value);
+    (void)value;
+    *(bool *)data = true;
+}
+
+static bool has_value(const struct vim_call *call, const struct vim_object *object,
+                      const struct vim_path *path)
+{
+    bool found = false;
+    property_get(call, object, path, note_value, &found);
+    return found;
 }
 
 static void write_changes(struct vim_call *call, const struct update_fields *f,
@@ -416,7 +432,7 @@ static void write_changes(struct vim_call *call, const struct update_fields *f,
     if (update->kind == ObjectUpdateKind_enter) {
         for (guint i = 0; i < plan->paths->len; i++) {
             const struct vim_path *path = g_ptr_array_index(plan->paths, i);
-            if (has_value(object, path)) {
+            if (has_value(call, object, path)) {
                 write_change(call, f, object, path, vim_path_text(path), false);
             }
         }

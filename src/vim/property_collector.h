@@ -18,6 +18,10 @@ void vim_collector_unref(struct vim_collector *collector);
 /* Ends it: filters go, a parked call is woken and finds it ended. No lock held. */
 void vim_collector_end(struct vim_collector *collector);
 
+/* Whether a PropertyFilter of the session belongs to this PropertyCollector. (any lock, session's lock) */
+bool vim_collector_has(const struct vim_session *session, const struct vim_object *collector,
+                       const struct vim_object *filter);
+
 /* Writes one property as the bare value (a GET of VI/JSON). Nothing when it is unset. */
 struct vim_fault *vim_property_write(struct vim_call *call, const char *type, const char *id,
                                      const char *path);

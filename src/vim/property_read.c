@@ -33,6 +33,25 @@ void property_fields_init(struct property_fields *fields)
     fields->missing_fault = vim_field_by_name(&MissingProperty_type, "fault", NULL);
 }
 
+/* Adds the session's own objects of a type to a list; filters only if they are of this collector. */
+static void list_own(const struct vim_call *call, const struct vim_type *type,
+                     const struct vim_object *collector, void *list)
+{
+    struct vim_session *session = call->session;
+    GHashTableIter iter;
+    gpointer id;
+    g_mutex_lock(&session->lock);
+    g_hash_table_iter_init(&iter, session->objects);
+    while (g_hash_table_iter_next(&iter, &id, NULL)) {
+        const struct vim_object *own = vim_inventory_find(call->server->inventory, id);
+        if (own != NULL && vim_type_is(own->ref.type, type) &&
+            (collector == NULL || vim_collector_has(session, collector, own))) {
+            vim_array_add_ref(list, &own->ref);
+        }
+    }
+    g_mutex_unlock(&session->lock);
+}
+
 /* Some properties are others for each caller, so they are not kept in the inventory: a set of properties
  * that has just this one, to be freed, or NULL when the path names no such property. */
 static void *property_of_caller(const struct vim_call *call, const struct vim_object *object,
@@ -41,6 +60,16 @@ static void *property_of_caller(const struct vim_call *call, const struct vim_ob
     if (object->ref.type == &SessionManager_type && g_str_has_prefix(path, "currentSession")) {
         struct SessionManager *seen = SessionManager_new();
         seen->currentSession = vim_session_describe(call->session);
+        return seen;
+    }
+    if (object->ref.type == &ViewManager_type && strcmp(path, "viewList") == 0) {
+        struct ViewManager *seen = ViewManager_new();
+        list_own(call, &View_type, NULL, &seen->viewList);
+        return seen;
+    }
+    if (object->ref.type == &PropertyCollector_type && strcmp(path, "filter") == 0) {
+        struct PropertyCollector *seen = PropertyCollector_new();
+        list_own(call, &PropertyFilter_type, object, &seen->filter);
         return seen;
     }
     if (strcmp(path, "effectiveRole") == 0 && vim_is_a(object->properties, &ManagedEntity_type)) {

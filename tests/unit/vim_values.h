@@ -150,6 +150,11 @@ static inline struct vim_any *sample_any(struct samples *s, unsigned depth)
         sample_array(s, any->type, depth, sample_below(s, 3), any->value);
     } else {
         sample_value(s, any->type, depth, any->value);
+        if (any->type->kind == VIM_REF) { /* what it really holds, as a reader knows no more */
+            any->type = ((struct vim_ref *)any->value)->type;
+        } else if (any->type->kind == VIM_DATA) {
+            any->type = **(const struct vim_type ***)any->value;
+        }
     }
     return any;
 }

@@ -13,8 +13,7 @@ struct vim_fault *fault_method_fault(const char *format, ...)
     return made;
 }
 
-struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing,
-                                      const char *format, ...)
+struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing, const char *format, ...)
 {
     struct MovedTooFar *fault = MovedTooFar_new();
     fault->steps = steps;
@@ -38,3 +37,4 @@ struct vim_fault *fault_runtime_fault(const char *format, ...)
     va_end(args);
     return made;
 }
+

@@ -11,7 +11,6 @@
 /* The root of faults. */
 struct vim_fault *fault_method_fault(const char *format, ...) G_GNUC_PRINTF(1, 2) G_GNUC_WARN_UNUSED_RESULT;
 /* Moved too far. */
-struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing,
-                                      const char *format, ...) G_GNUC_PRINTF(5, 6) G_GNUC_WARN_UNUSED_RESULT;
+struct vim_fault *fault_moved_too_far(int32_t steps, int32_t limit, enum Way way, struct vim_ref thing, const char *format, ...) G_GNUC_PRINTF(5, 6) G_GNUC_WARN_UNUSED_RESULT;
 /* The root of faults that are not declared. */
 struct vim_fault *fault_runtime_fault(const char *format, ...) G_GNUC_PRINTF(1, 2) G_GNUC_WARN_UNUSED_RESULT;

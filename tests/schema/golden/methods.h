@@ -10,10 +10,7 @@
 struct MoveThing_Task_args {
     const struct vim_type *vim_type;
     enum Way way; /* whither */
-    struct {
-        bool set;
-        int32_t value;
-    } steps; /* how far; unset for one step */
+    struct { bool set; int32_t value; } steps; /* how far; unset for one step */
 };
 
 struct MoveThing_Task_result {
@@ -49,20 +46,16 @@ struct WaitForThing_result {
 
 /* What implements Thing; a method left NULL answers NotSupported. */
 struct Thing_methods {
-    struct vim_fault *(*MoveThing_Task)(struct vim_call *call, const struct MoveThing_Task_args *args,
-                                        struct MoveThing_Task_result *ret);
-    struct vim_fault *(*CountThings)(struct vim_call *call, const struct CountThings_args *args,
-                                     struct CountThings_result *ret);
+    struct vim_fault *(*MoveThing_Task)(struct vim_call *call, const struct MoveThing_Task_args *args, struct MoveThing_Task_result *ret);
+    struct vim_fault *(*CountThings)(struct vim_call *call, const struct CountThings_args *args, struct CountThings_result *ret);
     struct vim_fault *(*NameThing)(struct vim_call *call, const struct NameThing_args *args);
     struct vim_fault *(*WaitForThing)(struct vim_call *call, const struct WaitForThing_args *args);
 };
 
 /* What implements Wheel; a method left NULL answers NotSupported. */
 struct Wheel_methods {
-    struct vim_fault *(*MoveThing_Task)(struct vim_call *call, const struct MoveThing_Task_args *args,
-                                        struct MoveThing_Task_result *ret);
-    struct vim_fault *(*CountThings)(struct vim_call *call, const struct CountThings_args *args,
-                                     struct CountThings_result *ret);
+    struct vim_fault *(*MoveThing_Task)(struct vim_call *call, const struct MoveThing_Task_args *args, struct MoveThing_Task_result *ret);
+    struct vim_fault *(*CountThings)(struct vim_call *call, const struct CountThings_args *args, struct CountThings_result *ret);
     struct vim_fault *(*NameThing)(struct vim_call *call, const struct NameThing_args *args);
     struct vim_fault *(*WaitForThing)(struct vim_call *call, const struct WaitForThing_args *args);
 };

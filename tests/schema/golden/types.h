@@ -9,8 +9,8 @@
 /* A way to go. */
 enum Way {
     Way_unset = 0,
-    Way_left,      /* to the left */
-    Way_far_right, /* far to the right */
+    Way_left,  /* to the left */
+    Way_far_right,  /* far to the right */
 };
 
 struct DynamicData;
@@ -35,58 +35,31 @@ struct DynamicData {
 struct Everything {
     const struct vim_type *vim_type;
     bool flag; /* yes or no */
-    struct {
-        bool set;
-        int8_t value;
-    } tiny; /* 8 bits */
-    struct {
-        bool set;
-        int16_t value;
-    } small;        /* 16 bits */
+    struct { bool set; int8_t value; } tiny; /* 8 bits */
+    struct { bool set; int16_t value; } small; /* 16 bits */
     int32_t number; /* 32 bits, a | b */
-    struct {
-        bool set;
-        int64_t value;
-    } big; /* 64 bits, <= 2^63 */
-    struct {
-        bool set;
-        float value;
-    } single;                 /* one precision */
-    double precise;           /* the other */
-    char *text;               /* characters */
-    int64_t when;             /* a time */
-    GBytes *bytes;            /* octets */
+    struct { bool set; int64_t value; } big; /* 64 bits, <= 2^63 */
+    struct { bool set; float value; } single; /* one precision */
+    double precise; /* the other */
+    char *text; /* characters */
+    int64_t when; /* a time */
+    GBytes *bytes; /* octets */
     struct vim_any *whatever; /* anything */
-    struct {
-        bool *items;
-        uint32_t n;
-    } flags; /* several */
-    struct {
-        char **items;
-        uint32_t n;
-    } names;      /* several, at least one */
+    struct { bool *items; uint32_t n; } flags; /* several */
+    struct { char **items; uint32_t n; } names; /* several, at least one */
     enum Way way; /* an enum */
-    struct {
-        enum Way *items;
-        uint32_t n;
-    } ways;            /* several enums */
+    struct { enum Way *items; uint32_t n; } ways; /* several enums */
     struct Part *part; /* an object */
-    struct {
-        struct Part **items;
-        uint32_t n;
-    } parts;              /* several objects */
+    struct { struct Part **items; uint32_t n; } parts; /* several objects */
     struct vim_ref thing; /* a reference */
-    struct {
-        struct vim_ref *items;
-        uint32_t n;
-    } things; /* several references */
+    struct { struct vim_ref *items; uint32_t n; } things; /* several references */
 };
 
 /* A fault inside an object. */
 struct LocalizedMethodFault {
     const struct vim_type *vim_type;
     struct MethodFault *fault; /* the fault */
-    char *localizedMessage;    /* its text */
+    char *localizedMessage; /* its text */
 };
 
 /* The root of managed objects. */
@@ -104,14 +77,11 @@ struct MethodFault {
 struct MovedTooFar {
     const struct vim_type *vim_type;
     struct LocalizedMethodFault *faultCause; /* what led to it */
-    int32_t steps;                           /* how far */
-    struct {
-        bool set;
-        int32_t value;
-    } limit;              /* how far it may go */
-    enum Way way;         /* whither */
+    int32_t steps; /* how far */
+    struct { bool set; int32_t value; } limit; /* how far it may go */
+    enum Way way; /* whither */
     struct vim_ref thing; /* what */
-    struct Part *part;    /* where it broke */
+    struct Part *part; /* where it broke */
 };
 
 /* A part of something. */
@@ -142,16 +112,16 @@ struct Task {
 /* A thing. */
 struct Thing {
     const struct vim_type *vim_type;
-    char *name;             /* what it is called */
+    char *name; /* what it is called */
     struct Everything *all; /* what it has */
 };
 
 /* A thing that moves by itself. */
 struct Wheel {
     const struct vim_type *vim_type;
-    char *name;             /* what it is called */
+    char *name; /* what it is called */
     struct Everything *all; /* what it has */
-    bool round;             /* whether it is round */
+    bool round; /* whether it is round */
 };
 
 extern const struct vim_type DynamicData_type;
