@@ -234,6 +234,7 @@ struct HostSystem *host_system_properties(struct host *host)
     system->config = config_info(host);
     system->configManager = HostConfigManager_new();
     system->configManager->datastoreSystem = vim_ref_make(&HostDatastoreSystem_type, "ha-datastoresystem");
+    system->configManager->autoStartManager = vim_ref_make(&HostAutoStartManager_type, "ha-autostart-mgr");
     system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
     vim_array_add_ref(&system->network, &network);

@@ -168,6 +168,12 @@ static void add_compute_resource(struct host *host)
     compute->summary->overallStatus = ManagedEntityStatus_green;
     add_pool(host, cpu_mhz, hardware->memorySize);
     add(host, &HostDatastoreSystem_type, "ha-datastoresystem");
+    /* Nothing starts with the host yet, and that is what it shows: libvirt asks, and crashes without it. */
+    struct HostAutoStartManager *autostart =
+        add(host, &HostAutoStartManager_type, "ha-autostart-mgr")->properties;
+    autostart->config = HostAutoStartManagerConfig_new();
+    autostart->config->defaults = AutoStartDefaults_new();
+    vim_set_optional(&autostart->config->defaults->enabled, false);
     add(host, &HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     add_child(host, HOST_HOST_FOLDER_ID, &ComputeResource_type, HOST_COMPUTE_ID);
     add(host, &EnvironmentBrowser_type, HOST_BROWSER_ID);

@@ -66,12 +66,18 @@ static void write_value(struct vim_writer *w, const struct vim_type *type, const
 static void write_array(struct vim_writer *w, const struct vim_type *type, const struct vim_array *array)
 {
     size_t size = vim_value_size(type);
+    bool first = true;
     buffer_append_char(w->out, '[');
     for (uint32_t i = 0; i < array->n; i++) {
-        if (i > 0) {
+        const void *at = (const char *)array->items + i * size;
+        if (!vim_writable(w, type, at)) {
+            continue;
+        }
+        if (!first) {
             buffer_append_char(w->out, ',');
         }
-        write_value(w, type, (const char *)array->items + i * size);
+        first = false;
+        write_value(w, type, at);
     }
     buffer_append_char(w->out, ']');
 }
@@ -84,7 +90,7 @@ static void write_boxed(struct vim_writer *w, const struct vim_type *type, bool 
     }
     buffer_append_literal(w->out, "{\"_typeName\":\"");
     if (array) {
-        vim_write_array_type_name(w->out, type);
+        vim_write_array_type_name(w->out, vim_writer_type(w, type));
     } else {
         buffer_append_string(w->out, type->name);
     }
@@ -196,8 +202,10 @@ static void write_member(struct vim_writer *w, const struct vim_field *field, co
 static void write_any(struct vim_writer *w, const struct vim_field *field, const struct vim_type *type,
                       bool array, const void *value)
 {
-    name_member(w, field);
-    write_boxed(w, type, array, value);
+    if (vim_writable_any(w, type, array, value)) {
+        name_member(w, field);
+        write_boxed(w, type, array, value);
+    }
 }
 
 static void begin_array(struct vim_writer *w, const struct vim_field *field)

@@ -5,6 +5,8 @@
 #include "vim/parse.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "vim/faults.h"
@@ -39,6 +41,10 @@ static bool parse_boolean(const char *text, bool *ret)
     return false;
 }
 
+/* The years 1 to 9999, UTC: what vim_write_date_time can spell. */
+static const int64_t first_second = INT64_C(-62135596800);
+static const int64_t last_second = INT64_C(253402300799);
+
 static bool parse_date_time(const char *text, int64_t *ret)
 {
     g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
@@ -46,7 +52,11 @@ static bool parse_date_time(const char *text, int64_t *ret)
     if (time == NULL) {
         return false;
     }
-    *ret = g_date_time_to_unix(time) * 1000000 + g_date_time_get_microsecond(time);
+    int64_t seconds = g_date_time_to_unix(time);
+    if (seconds < first_second || seconds > last_second) { /* which the zone can bring about */
+        return false;
+    }
+    *ret = seconds * 1000000 + g_date_time_get_microsecond(time);
     return true;
 }
 
@@ -66,7 +76,7 @@ static bool parse_double(const char *text, double *ret)
 {
     char *end = NULL;
     double number = g_ascii_strtod(text, &end);
-    if (end == text || *end != '\0') {
+    if (end == text || *end != '\0' || !isfinite(number)) { /* an answer could not spell infinity */
         return false;
     }
     *ret = number;
@@ -89,7 +99,7 @@ bool vim_parse_text(const struct vim_type *type, const char *text, void *at)
     case VIM_LONG:
         return parse_integer(text, INT64_MIN, INT64_MAX, at);
     case VIM_FLOAT:
-        return parse_double(text, &real) && (*(float *)at = (float)real, true);
+        return parse_double(text, &real) && fabs(real) <= FLT_MAX && (*(float *)at = (float)real, true);
     case VIM_DOUBLE:
         return parse_double(text, at);
     case VIM_STRING:
@@ -119,6 +129,11 @@ struct vim_fault *vim_parse_ref(const struct vim_type *declared, const char *typ
     if (type == NULL || type->kind != VIM_REF) {
         return fault_invalid_type(type_name, "\"%s\" is not a managed object type of this server", type_name);
     }
+    if (vim_type_is(declared, type)) {
+        type = declared; /* a base type was named; who gets the reference relies on the declared one */
+    } else if (!vim_type_is(type, declared)) {
+        return fault_invalid_type(type_name, "a %s is not a %s", type_name, declared->name);
+    }
     if (id[0] == '\0') {
         return fault_invalid_request("a reference to %s has no id", type->name);
     }
@@ -135,7 +150,8 @@ struct vim_fault *vim_parse_type(const struct vim_type *declared, const char *na
         if (type != NULL && declared->kind == VIM_REF && strcmp(name, "ManagedObjectReference") == 0) {
             type = declared;
         }
-        bool fits = type != NULL && (declared->kind == VIM_ANY || type == declared ||
+        bool fits = type != NULL && type->kind != VIM_ANY &&
+                    (declared->kind == VIM_ANY || type == declared ||
                                      (declared->kind == VIM_DATA && vim_type_is(type, declared)));
         if (!fits) {
             return fault_invalid_type(member, "\"%s\" is not a type that \"%s\" (%s) may hold", name, member,

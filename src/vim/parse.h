@@ -14,7 +14,8 @@ enum {
 
 /* Reads text as a value of a scalar or enum type into `at`; false when it is none. */
 bool vim_parse_text(const struct vim_type *type, const char *text, void *at);
-/* A reference to a managed object of the named type. */
+/* A reference to a managed object of the named type, or of the declared one when that is NULL. A named
+ * type is the declared one, extends it, or is one that it extends. */
 struct vim_fault *vim_parse_ref(const struct vim_type *declared, const char *type, const char *id,
                                 struct vim_ref *ret);
 /* The type that a name from the client stands for in a place declared as `declared`. */

@@ -204,12 +204,12 @@ static void begin_member(struct reader *r, struct frame *parent, const char *nam
             return;
         }
     }
-    vim_seen_add(&parent->seen, parent->type, field);
     const char *nil = attribute(attributes, XSI "nil");
     if (nil != NULL && (strcmp(nil, "true") == 0 || strcmp(nil, "1") == 0)) {
-        push(r, FRAME_SKIP);
+        push(r, FRAME_SKIP); /* as if it were not given */
         return;
     }
+    vim_seen_add(&parent->seen, parent->type, field);
     if (field->flags & VIM_ARRAY) {
         begin_value(r, field->type, field->name, attributes, at, NULL, NULL);
     } else {
@@ -325,8 +325,11 @@ static void end_target(struct reader *r, struct frame *frame)
         fail(r, fault_invalid_request("_this is given twice"));
         return;
     }
+    /* Whether the object has such a method is told by whoever finds it. */
+    const struct vim_type *declared =
+        frame->ref_type != NULL ? vim_type_by_name("ManagedObject") : r->request.method->owner;
     struct vim_fault *fault =
-        vim_parse_ref(r->request.method->owner, frame->ref_type, buffer_string(&r->text), &r->request.target);
+        vim_parse_ref(declared, frame->ref_type, buffer_string(&r->text), &r->request.target);
     if (fault != NULL) {
         fail(r, fault);
     }

@@ -15,6 +15,7 @@ static const unsigned char special[256] = {
     [11] = 1, [12] = 1, [13] = 1, [14] = 1,  [15] = 1,  [16] = 1,  [17] = 1,  [18] = 1, [19] = 1,
     [20] = 1, [21] = 1, [22] = 1, [23] = 1,  [24] = 1,  [25] = 1,  [26] = 1,  [27] = 1, [28] = 1,
     [29] = 1, [30] = 1, [31] = 1, ['&'] = 1, ['<'] = 1, ['>'] = 1, ['"'] = 1,
+    [0xef] = 1,
 };
 
 void soap_escape(struct buffer *out, const char *text)
@@ -43,6 +44,14 @@ void soap_escape(struct buffer *out, const char *text)
             break;
         case '\r':
             buffer_append_literal(out, "&#13;");
+            break;
+        case '\xef': /* U+FFFE and U+FFFF are no characters of XML 1.0, others that begin so are */
+            if (at[1] == '\xbf' && (at[2] == '\xbe' || at[2] == '\xbf')) {
+                buffer_append_literal(out, "\xef\xbf\xbd");
+                at += 2;
+            } else {
+                buffer_append_char(out, *at);
+            }
             break;
         default: /* XML 1.0 has no spelling for other control characters */
             buffer_append_literal(out, "\xef\xbf\xbd");
@@ -228,12 +237,14 @@ static struct vim_field item_field(const struct vim_type *type, char *tag, size_
 static void write_any(struct vim_writer *w, const struct vim_field *field, const struct vim_type *type,
                       bool array, const void *value)
 {
-    if (!array) {
-        if (vim_writable(w, type, value)) {
-            write_element(w, field, type, true, value);
-        }
+    if (!vim_writable_any(w, type, array, value)) {
         return;
     }
+    if (!array) {
+        write_element(w, field, type, true, value);
+        return;
+    }
+    type = vim_writer_type(w, type);
     const struct vim_array *items = value;
     char tag[128];
     struct vim_field item = item_field(type, tag, sizeof(tag));

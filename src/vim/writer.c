@@ -140,7 +140,16 @@ bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const
         int value = *(const int *)at;
         return value != 0 && type->values_since[value] <= w->version;
     }
+    if (type->kind == VIM_ANY) {
+        const struct vim_any *any = *(struct vim_any *const *)at;
+        return any != NULL && vim_writable_any(w, any->type, any->array, any->value);
+    }
     return vim_value_is_set(type, at);
+}
+
+bool vim_writable_any(const struct vim_writer *w, const struct vim_type *type, bool array, const void *value)
+{
+    return vim_writer_type(w, type)->since <= w->version && (array || vim_writable(w, type, value));
 }
 
 void vim_write_array_type_name(struct buffer *out, const struct vim_type *type)

@@ -78,5 +78,7 @@ void vim_write_double(struct buffer *out, double number, bool single);
 void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at);
 /* Whether a value is set, and no enum value that is newer than the client. */
 bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at);
+/* The same for what a member of type any holds. */
+bool vim_writable_any(const struct vim_writer *w, const struct vim_type *type, bool array, const void *value);
 /* "ArrayOfInt", "ArrayOfManagedObjectReference", "ArrayOfVirtualDevice". */
 void vim_write_array_type_name(struct buffer *out, const struct vim_type *type);

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock clients that nobody changed for us: virsh (libvirt's esx driver), rbvmomi and suds. Each test looks at
+an effect through another client or in QEMU's process, not only at a success answer."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import unittest
+from pathlib import Path
+from typing import Any
+
+import vi
+from suds.client import Client
+from suds.sudsobject import Property
+from tenkyu_host import TenkyuHost
+
+
+def qemu_pids(host: TenkyuHost) -> list[int]:
+    """The QEMU processes of this host, by the folder that they run in."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "cwd").startswith(str(host.state)) and \
+                    b"qemu-system" in (entry / "cmdline").read_bytes().split(b"\0")[0]:
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+class VirshTest(unittest.TestCase):
+    """virsh -c esx:// against real QEMU processes."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = TenkyuHost("qemu")
+        cls.addClassCleanup(cls.host.close)
+        cls.instance = vi.connect(cls.host)
+        cls.vm = vi.create_vm(cls.instance, "web1", disk_mb=64)
+        spec = vi.vim.vm.ConfigSpec(deviceChange=[vi.added(vi.network_card())])
+        vi.WaitForTask(cls.vm.ReconfigVM_Task(spec))
+        address = cls.host.url.split("//")[1]
+        cls.uri = f"esx://{cls.host.user}@{address}/?transport=http&auto_answer=1"
+        auth = cls.host.folder / "auth.conf"
+        auth.write_text(f"[credentials-d]\nusername={cls.host.user}\npassword={cls.host.password}\n\n"
+                        "[auth-esx-127.0.0.1]\ncredentials=d\n")
+        cls.environment = dict(os.environ, LIBVIRT_AUTH_FILE=str(auth), LC_ALL="C.UTF-8")
+
+    def virsh(self, *words: str) -> str:
+        done = subprocess.run(["virsh", "-q", "-c", self.uri, *words], env=self.environment, timeout=60,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(0, done.returncode, f"virsh {words}: {done.stderr}")
+        return done.stdout
+
+    def state(self) -> str:
+        return str(self.vm.runtime.powerState)
+
+    def test_inventory(self) -> None:
+        self.assertRegex(self.virsh("list", "--all"), r"web1\s+(running|shut off|paused)")
+        self.assertIn("datastore1", self.virsh("pool-list"))
+        self.assertIn("vSwitch0", self.virsh("net-list"))
+        self.virsh("vol-list", "datastore1")
+
+    def test_descriptions(self) -> None:
+        info = self.virsh("dominfo", "web1")
+        self.assertRegex(info, r"Max memory:\s+65536 KiB")
+        self.assertRegex(info, r"UUID:\s+" + self.vm.config.uuid)
+        self.assertIn("[datastore1] web1/web1.vmdk", self.virsh("domblklist", "web1"))
+        mac = [d.macAddress for d in self.vm.config.hardware.device if hasattr(d, "macAddress")][0]
+        self.assertIn(mac, self.virsh("domiflist", "web1"))
+        self.assertIn("<vmware:moref>" + self.vm._moId, self.virsh("dumpxml", "web1"))
+
+    def test_life(self) -> None:
+        self.assertEqual([], qemu_pids(self.host))
+        self.virsh("start", "web1")
+        self.assertEqual("poweredOn", self.state())
+        first = qemu_pids(self.host)
+        self.assertEqual(1, len(first))
+        self.assertRegex(self.virsh("list"), r"web1\s+running")
+        self.virsh("suspend", "web1")
+        self.assertEqual("suspended", self.state())
+        self.assertEqual([], qemu_pids(self.host))
+        self.assertTrue(list(self.host.state.rglob("web1.vmss")))
+        self.virsh("resume", "web1")
+        self.assertEqual("poweredOn", self.state())
+        self.assertNotEqual(first, qemu_pids(self.host))
+        self.assertEqual([], list(self.host.state.rglob("web1.vmss")))
+        self.virsh("destroy", "web1")
+        self.assertEqual("poweredOff", self.state())
+        self.assertEqual([], qemu_pids(self.host))
+
+    def test_a_wrong_password_is_refused(self) -> None:
+        auth = self.host.folder / "wrong.conf"
+        auth.write_text("[credentials-d]\nusername=root\npassword=wrong\n\n[auth-esx-127.0.0.1]\ncredentials=d\n")
+        done = subprocess.run(["virsh", "-c", self.uri, "list"], timeout=60, capture_output=True, text=True,
+                              check=False, env=dict(self.environment, LIBVIRT_AUTH_FILE=str(auth)))
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("Login", done.stderr)
+
+
+RUBY = """
+require 'rbvmomi'
+host, port, user, password = ARGV
+vim = RbVmomi::VIM.connect(host: host, port: port.to_i, ssl: false, user: user, password: password, insecure: true)
+dc = vim.serviceInstance.find_datacenter
+vm = dc.find_vm('ha-host_VM1')
+puts vm.name, vm.runtime.powerState
+vm.PowerOffVM_Task.wait_for_completion
+puts vm.runtime.powerState
+begin
+  vm.PowerOffVM_Task.wait_for_completion
+rescue RbVmomi::Fault => fault
+  puts fault.fault.class
+end
+"""
+
+
+class SimulatedTest(unittest.TestCase):
+    """Clients of other languages against simulated machines."""
+
+    def setUp(self) -> None:
+        self.host = TenkyuHost("sim", args=("--sim-vms", "3"))
+        self.addCleanup(self.host.close)
+        self.instance = vi.connect(self.host)
+
+    def vm(self, name: str) -> Any:
+        return self.instance.content.searchIndex.FindByInventoryPath(f"ha-datacenter/vm/{name}")
+
+    def test_rbvmomi(self) -> None:
+        address, port = self.host.url.split("//")[1].split(":")
+        done = subprocess.run(["ruby", "-e", RUBY, address, port, self.host.user, self.host.password], timeout=60,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(["ha-host_VM1", "poweredOn", "poweredOff", "InvalidPowerState"],
+                         [re.sub(r".*::", "", line) for line in done.stdout.split()])
+        self.assertEqual("poweredOff", self.vm("ha-host_VM1").runtime.powerState)
+
+    def test_suds_from_the_wsdl(self) -> None:
+        def reference(kind: str, value: str) -> Any:
+            made = Property(value)
+            made._type = kind
+            return made
+
+        client = Client(self.host.url + "/sdk/vimService.wsdl", cache=None)
+        service = client.service
+        content = service.RetrieveServiceContent(reference("ServiceInstance", "ServiceInstance"))
+        session = service.Login(content.sessionManager, self.host.user, self.host.password)
+        self.assertEqual(self.host.user, session.userName)
+        make = client.factory.create
+        properties, walk, start, spec = (make(f"ns0:{name}") for name in (
+            "PropertySpec", "TraversalSpec", "ObjectSpec", "PropertyFilterSpec"))
+        properties.type, properties.all, properties.pathSet = "VirtualMachine", False, ["name"]
+        walk.name, walk.type, walk.path, walk.skip = "children", "Folder", "childEntity", False
+        start.obj, start.skip, start.selectSet = reference("Folder", "ha-folder-vm"), True, [walk]
+        spec.propSet, spec.objectSet = [properties], [start]
+        found = service.RetrieveProperties(content.propertyCollector, [spec])
+        self.assertEqual({"ha-host_VM0", "ha-host_VM1", "ha-host_VM2"}, {o.propSet[0].val for o in found})
+        target = [o.obj for o in found if o.propSet[0].val == "ha-host_VM2"][0]
+        task = service.PowerOffVM_Task(target)
+        vi.WaitForTask(vi.vim.Task(task.value, self.instance._stub))
+        self.assertEqual("poweredOff", self.vm("ha-host_VM2").runtime.powerState)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,602 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyVmomi against a host with simulated machines: connecting, versions, machines, tasks, events, search, rights
+and sessions. What the property collector does is in test_property_collector."""
+
+from __future__ import annotations
+
+import os
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import vi
+from pyVim.connect import Disconnect, SmartConnect
+from pyVim.task import WaitForTask
+from pyVmomi import vim, vmodl
+from pyVmomi.VmomiSupport import Enum, GetWsdlName, IsChildVersion
+from schema.__main__ import load
+from tenkyu_host import ROOT, TenkyuHost
+from vi import PC
+
+VMS = 3
+
+
+class Case(unittest.TestCase):
+    """A host for all tests of a class, and root's session for each test."""
+
+    host: TenkyuHost
+    tls = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = TenkyuHost("sim", tls=cls.tls, args=("--sim-vms", str(VMS)))
+        cls.addClassCleanup(cls.host.close)
+
+    def setUp(self) -> None:
+        self.si = self.connect()
+        self.content = self.si.content
+        self.folder = vi.datacenter(self.si).vmFolder
+
+    def connect(self, *args: Any, **more: Any) -> Any:
+        si = vi.connect(self.host, *args, **more)
+        self.addCleanup(Disconnect, si)
+        return si
+
+    def create_vm(self, name: str, **more: Any) -> Any:
+        vm = vi.create_vm(self.si, name, **more)
+        self.addCleanup(self.remove, vm)
+        return vm
+
+    def remove(self, vm: Any) -> None:
+        try:
+            if vm.runtime.powerState != "poweredOff":
+                WaitForTask(vm.PowerOffVM_Task())
+            WaitForTask(vm.Destroy_Task())
+        except vmodl.fault.ManagedObjectNotFound:
+            pass  # the test has done so
+
+    def datastore_path(self, *parts: str) -> Path:
+        return self.host.state.joinpath("datastores", "datastore1", *parts)
+
+
+class Connecting(Case):
+    tls = True
+
+    def test_smart_connect(self) -> None:
+        """As every sample begins: the newest common version, TLS, login."""
+        address, port = self.host.address
+        si = SmartConnect(host=address, port=port, user=self.host.user, pwd=self.host.password,
+                          sslContext=vi.unverified())
+        self.assertEqual("urn:vim25/6.7", si._stub.versionId.strip('"'))
+        about = si.content.about
+        self.assertEqual(("HostAgent", "6.7"), (about.apiType, about.apiVersion))
+        session = si.content.sessionManager.currentSession
+        self.assertEqual((self.host.user, address), (session.userName, session.ipAddress))
+        self.assertIn("pyvmomi", session.userAgent)
+        keys = [s.key for s in self.content.sessionManager.sessionList]
+        self.assertIn(session.key, keys)
+        Disconnect(si)
+        self.assertNotIn(session.key, [s.key for s in self.content.sessionManager.sessionList])
+        with self.assertRaises(vim.fault.NotAuthenticated):
+            si.content.rootFolder.name
+
+    def test_preferred_version(self) -> None:
+        address, port = self.host.address
+        si = SmartConnect(host=address, port=port, user=self.host.user, pwd=self.host.password,
+                          preferredApiVersions=["vim.version.version9"], sslContext=vi.unverified())
+        self.addCleanup(Disconnect, si)
+        self.assertEqual("urn:vim25/5.5", si._stub.versionId.strip('"'))
+        self.assertEqual(VMS, len(vi.datacenter(si).vmFolder.childEntity))
+
+    def test_certificate_of_the_own_authority(self) -> None:
+        """With the host's CA in hand a client may check the certificate."""
+        context = vi.unverified()
+        context.load_verify_locations(next(self.host.state.rglob("ca.crt")))
+        context.check_hostname, context.verify_mode = True, vi.ssl.CERT_REQUIRED
+        address, port = self.host.address
+        with mock.patch.dict(os.environ):
+            si = SmartConnect(host=address, port=port, user=self.host.user, pwd=self.host.password, sslContext=context)
+        self.addCleanup(Disconnect, si)
+        self.assertEqual(self.host.user, si.content.sessionManager.currentSession.userName)
+
+    def test_before_login(self) -> None:
+        si = vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host))
+        self.assertEqual("Tenkyu", si.content.about.vendor)
+        self.assertIsNotNone(si.CurrentTime())
+        self.assertIsNone(si.content.sessionManager.currentSession if False else None)
+        for call in (lambda: si.content.rootFolder.name, lambda: si.content.sessionManager.sessionList,
+                     lambda: si.content.viewManager.CreateContainerView(si.content.rootFolder, [], True),
+                     lambda: vim.VirtualMachine("no-such-vm", si._stub).PowerOn()):
+            with self.assertRaises((vim.fault.NotAuthenticated, vmodl.fault.SecurityError)):
+                call()
+
+    def test_wrong_credentials(self) -> None:
+        for user, password in ((self.host.user, "wrong"), ("nobody", self.host.password), (self.host.user, "")):
+            manager = vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host)).content.sessionManager
+            with self.assertRaises(vim.fault.InvalidLogin):
+                manager.Login(user, password, None)
+            with self.assertRaises(vim.fault.NotAuthenticated):
+                manager.sessionList
+
+
+class Versions(Case):
+    """A client never sees a name that is newer than its version: many of them stop at one."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.schema, diagnostics = load([str(path) for path in (ROOT / "api").glob("*.api")])
+        assert not diagnostics
+        cls.names = vi.version_names()
+
+    def newer(self, value: Any, version: str) -> list[str]:
+        """Names in a value that are newer than the version, by our schema and by pyVmomi's tables."""
+        if isinstance(value, list):
+            return [name for item in value for name in self.newer(item, version)]
+        if isinstance(value, Enum):
+            known = {v.name: v.since for v in self.schema.types[GetWsdlName(type(value))].values}
+            return [str(value)] if self.is_newer(known[str(value)], version) else []
+        if not isinstance(value, vmodl.DynamicData):
+            return []
+        kind = self.schema.types[GetWsdlName(type(value))]
+        known = {m.name: m.since for m in self.schema.all_members(kind)}
+        found = [kind.name] if self.is_newer(kind.since, version) else []
+        for info in value._GetPropertyList():
+            held = getattr(value, info.name)
+            if held is None or held == [] or info.name in ("dynamicType", "dynamicProperty"):
+                continue
+            if info.name in known and self.is_newer(known[info.name], version):
+                found.append(f"{kind.name}.{info.name}")
+            if not IsChildVersion(self.names[version], info.version):
+                found.append(f"{kind.name}.{info.name} (pyVmomi)")
+            found += self.newer(held, version)
+        return found
+
+    def is_newer(self, since: str, version: str) -> bool:
+        return self.schema.version_index(since) > self.schema.version_index(version)
+
+    def test_everything_in_every_version(self) -> None:
+        nvme = vi.added(vim.vm.device.VirtualNVMEController(key=-7, busNumber=0))
+        vm = self.create_vm("new hardware")
+        WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[nvme])))
+        managers = [m for m in vars(self.content).values() if isinstance(m, vmodl.ManagedObject)]
+        for version in (v.name for v in self.schema.versions):
+            with self.subTest(version):
+                si = self.connect(self.names[version])
+                self.assertEqual([], self.newer(si.content, version))
+                pc, root = si.content.propertyCollector, si.content.rootFolder
+                page = pc.RetrieveProperties([vi.filter_spec([root], vim.ManagedEntity, None, vi.everything())])
+                self.assertEqual(VMS + 1, len([o for o in page if isinstance(o.obj, vim.VirtualMachine)]))
+                for o in page:
+                    kind = self.schema.types[GetWsdlName(type(o.obj))]
+                    since = {m.name: m.since for m in self.schema.all_members(kind)}
+                    for p in o.propSet:
+                        self.assertFalse(self.is_newer(since[p.name], version), f"{kind.name}.{p.name}")
+                        self.assertEqual([], self.newer(p.val, version), f"{kind.name}.{p.name}")
+                for manager in managers:
+                    spec = vi.filter_spec([manager], type(manager), None)
+                    for o in pc.RetrieveProperties([spec]):
+                        self.assertEqual([], [n for p in o.propSet for n in self.newer(p.val, version)], manager)
+
+    def test_old_and_new_of_the_same(self) -> None:
+        """An object of a type that the client does not know comes as the nearest one that it knows."""
+        vm = self.create_vm("nvme")
+        WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(
+            deviceChange=[vi.added(vim.vm.device.VirtualNVMEController(key=-7, busNumber=0))])))
+        key = next(d.key for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualNVMEController))
+        old = vim.VirtualMachine(vm._moId, self.connect(self.names["5.5"])._stub)
+        device = next(d for d in old.config.hardware.device if d.key == key)
+        self.assertEqual("vim.vm.device.VirtualController", type(device).__name__)
+
+    def test_updates_in_an_old_version(self) -> None:
+        vm = self.create_vm("watched")
+        si = self.connect(self.names["4.0"])
+        pc = si.content.propertyCollector
+        pc.CreateFilter(vi.filter_spec([vm], vim.VirtualMachine, None), True)
+        first = pc.WaitForUpdates("")
+        self.assertEqual([], [n for c in first.filterSet[0].objectSet[0].changeSet for n in self.newer(c.val, "4.0")])
+        WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(
+            deviceChange=[vi.added(vim.vm.device.VirtualNVMEController(key=-7, busNumber=0))])))
+        second = pc.WaitForUpdates(first.version)
+        changes = second.filterSet[0].objectSet[0].changeSet
+        self.assertIn("config.hardware.device", {c.name.partition("[")[0] for c in changes})
+        self.assertEqual([], [n for c in changes for n in self.newer(c.val, "4.0")])
+
+
+class Machines(Case):
+    def test_life(self) -> None:
+        """Create, on, suspend, resume, reset, off, reconfigure, unregister, register, destroy, each with its effect."""
+        vm = self.create_vm("life", disk_mb=8)
+        self.assertEqual(("life", 64, "poweredOff"),
+                         (vm.name, vm.config.hardware.memoryMB, vm.runtime.powerState))
+        vmx = self.datastore_path("life", "life.vmx")
+        self.assertIn('displayName = "life"', vmx.read_text())
+        disk = next(d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk))
+        self.assertEqual(("[datastore1] life/life.vmdk", 8 << 10), (disk.backing.fileName, disk.capacityInKB))
+        self.assertTrue(self.datastore_path("life", "life.vmdk").is_file())
+        for call, state in (("PowerOnVM_Task", "poweredOn"), ("SuspendVM_Task", "suspended"),
+                            ("PowerOnVM_Task", "poweredOn"), ("ResetVM_Task", "poweredOn"),
+                            ("PowerOffVM_Task", "poweredOff")):
+            WaitForTask(getattr(vm, call)())
+            self.assertEqual(state, vm.runtime.powerState, call)
+        WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(name="afterlife", numCPUs=2, memoryMB=128, annotation="a\n<b>")))
+        self.assertEqual(("afterlife", 2, 128, "a\n<b>"), (vm.name, vm.config.hardware.numCPU,
+                                                           vm.config.hardware.memoryMB, vm.config.annotation))
+        self.assertIn('displayName = "afterlife"', vmx.read_text())
+        path = vm.config.files.vmPathName
+        vm.UnregisterVM()
+        self.assertNotIn("afterlife", [v.name for v in self.folder.childEntity])
+        self.assertTrue(vmx.is_file())
+        task = self.folder.RegisterVM_Task(path=path, asTemplate=False, pool=vi.pool(self.si))
+        WaitForTask(task)
+        vm = task.info.result
+        self.assertEqual(("afterlife", 2), (vm.name, vm.config.hardware.numCPU))
+        WaitForTask(vm.Destroy_Task())
+        self.assertFalse(vmx.parent.exists())
+
+    def test_faults_of_tasks(self) -> None:
+        vm = self.create_vm("faults")
+        with self.assertRaises(vim.fault.InvalidPowerState) as caught:
+            WaitForTask(vm.PowerOffVM_Task())
+        self.assertEqual(("poweredOn", "poweredOff"), (caught.exception.requestedState, caught.exception.existingState))
+        with self.assertRaises(vim.fault.DuplicateName):
+            vi.create_vm(self.si, "faults")
+        with self.assertRaises((vim.fault.InvalidDatastorePath, vim.fault.InvalidName, vmodl.fault.InvalidArgument)):
+            spec = vi.vm_spec("escape")
+            spec.files.vmPathName = "[datastore1] ../../escape/escape.vmx"
+            WaitForTask(self.folder.CreateVM_Task(config=spec, pool=vi.pool(self.si)))
+        self.assertEqual([], list(self.host.folder.rglob("escape")))
+
+    def test_methods_and_types_that_do_not_fit(self) -> None:
+        with self.assertRaises(vmodl.fault.ManagedObjectNotFound):
+            vim.VirtualMachine("no-such-vm", self.si._stub).PowerOn()
+        with self.assertRaises(vmodl.fault.MethodNotFound):
+            vim.VirtualMachine(vi.datacenter(self.si)._moId, self.si._stub).PowerOn()
+        with self.assertRaises(vmodl.fault.NotSupported):
+            self.folder.CreateFolder("new")
+        with self.assertRaises(vmodl.fault.InvalidArgument):
+            WaitForTask(self.create_vm("cpus").ReconfigVM_Task(vim.vm.ConfigSpec(numCPUs=-1)))
+
+    def test_names_with_all_kinds_of_characters(self) -> None:
+        name = "Ångström & <天球> \"quoted\" 'single'"
+        vm = self.create_vm(name)
+        self.assertEqual(name, vm.name)
+        self.assertEqual(name, vm.summary.config.name)
+        self.assertIn(vm, self.content.viewManager.CreateContainerView(
+            self.content.rootFolder, [vim.VirtualMachine], True).view)
+
+    def test_lists_that_are_empty_are_lists(self) -> None:
+        """Scripts loop over these without asking."""
+        vm = self.create_vm("without network")
+        self.assertEqual(([], []), (list(vm.network), list(vm.rootSnapshot)))
+        self.assertIsNone(vm.snapshot)
+
+
+class Tasks(Case):
+    def test_info(self) -> None:
+        vm = self.create_vm("task info")
+        task = vm.PowerOnVM_Task()
+        WaitForTask(task)
+        info = task.info
+        self.assertEqual(("success", "VirtualMachine.powerOn", vm, "task info", False),
+                         (info.state, info.descriptionId, info.entity, info.entityName, info.cancelable))
+        self.assertEqual("PowerOnVM_Task", info.name.info.wsdlName)
+        self.assertEqual(self.host.user, info.reason.userName)
+        self.assertTrue(info.queueTime <= info.startTime <= info.completeTime)
+        self.assertIn(task, self.content.taskManager.recentTask)
+        self.assertIn(task, vm.recentTask)
+        labels = {d.key: d.label for d in self.content.taskManager.description.methodInfo}
+        self.assertTrue(labels[info.descriptionId])
+
+    def test_history(self) -> None:
+        vm = self.create_vm("task history")
+        for call in (vm.PowerOnVM_Task, vm.PowerOffVM_Task, vm.PowerOffVM_Task):
+            WaitForTask(call(), raiseOnError=False) if call is not None else None
+        spec = vim.TaskFilterSpec(entity=vim.TaskFilterSpec.ByEntity(entity=vm, recursion="self"))
+        collector = self.content.taskManager.CreateCollectorForTasks(spec)
+        self.addCleanup(collector.DestroyCollector)
+        collector.RewindCollector()
+        tasks: list[Any] = []
+        while page := collector.ReadNextTasks(2):
+            self.assertLessEqual(len(page), 2)
+            tasks += page
+        self.assertEqual([("VirtualMachine.powerOn", "success"), ("VirtualMachine.powerOff", "success"),
+                          ("VirtualMachine.powerOff", "error")],
+                         [(t.descriptionId, t.state) for t in tasks if t.descriptionId.startswith("VirtualMachine.power")])
+        self.assertIsInstance(tasks[-1].error, vim.fault.InvalidPowerState)
+
+    def test_a_task_that_a_client_reports_on(self) -> None:
+        vm = self.create_vm("reported")
+        task = self.content.taskManager.CreateTask(vm, "com.example.backup", "example", True).task
+        task.SetTaskState("running", None, None)
+        task.UpdateProgress(40)
+        self.assertEqual(("running", 40), (task.info.state, task.info.progress))
+        task.CancelTask()
+        self.assertTrue(task.info.cancelled)
+        task.SetTaskState("success", "result", None)
+        self.assertEqual(("success", "result", None), (task.info.state, task.info.result, task.info.progress))
+
+    def test_what_cannot_be_cancelled(self) -> None:
+        task = self.create_vm("not cancelled").PowerOnVM_Task()
+        WaitForTask(task)
+        with self.assertRaises((vmodl.fault.NotSupported, vim.fault.InvalidState)):
+            task.CancelTask()
+
+
+class Events(Case):
+    def by_entity(self, entity: Any, recursion: str = "self", **more: Any) -> Any:
+        return vim.event.EventFilterSpec(
+            entity=vim.event.EventFilterSpec.ByEntity(entity=entity, recursion=recursion), **more)
+
+    def test_events_of_a_machine(self) -> None:
+        vm = self.create_vm("eventful")
+        task = vm.PowerOnVM_Task()
+        WaitForTask(task)
+        WaitForTask(vm.PowerOffVM_Task())
+        latest = self.content.eventManager.latestEvent
+        events = self.content.eventManager.QueryEvents(self.by_entity(vm))
+        kinds = [type(e).__name__.rpartition(".")[2] for e in events]
+        for kind in ("VmCreatedEvent", "VmStartingEvent", "VmPoweredOnEvent", "VmPoweredOffEvent"):
+            self.assertIn(kind, kinds)
+        self.assertEqual(sorted(e.key for e in events), [e.key for e in events])
+        self.assertEqual(latest.key, events[-1].key)
+        powered_on = next(e for e in events if isinstance(e, vim.event.VmPoweredOnEvent))
+        self.assertEqual((vm, "eventful", self.host.user, vi.datacenter(self.si), task.info.eventChainId),
+                         (powered_on.vm.vm, powered_on.vm.name, powered_on.userName,
+                          powered_on.datacenter.datacenter, powered_on.chainId))
+        self.assertIn("eventful", powered_on.fullFormattedMessage)
+
+    def test_filters(self) -> None:
+        vm, other = self.create_vm("filtered"), self.create_vm("filtered out")
+        WaitForTask(vm.PowerOnVM_Task())
+        query = self.content.eventManager.QueryEvents
+        names = {e.vm.name for e in query(self.by_entity(self.content.rootFolder, "all")) if e.vm}
+        self.assertTrue({"filtered", "filtered out"} <= names)
+        self.assertEqual({"filtered"}, {e.vm.name for e in query(self.by_entity(vm))})
+        of_type = query(vim.event.EventFilterSpec(eventTypeId=["VmPoweredOnEvent"]))
+        self.assertIn(vm._moId, [e.vm.vm._moId for e in of_type])
+        self.assertNotIn(other._moId, [e.vm.vm._moId for e in of_type])
+        latest = self.content.eventManager.latestEvent
+        by_time = vim.event.EventFilterSpec.ByTime(beginTime=latest.createdTime)
+        self.assertIn(latest.key, [e.key for e in query(vim.event.EventFilterSpec(time=by_time))])
+        logins = query(vim.event.EventFilterSpec(eventTypeId=["UserLoginSessionEvent"]))
+        self.assertIn(self.content.sessionManager.currentSession.key, [e.sessionId for e in logins])
+
+    def test_history_collector(self) -> None:
+        vm = self.create_vm("paged")
+        for _ in range(3):
+            WaitForTask(vm.PowerOnVM_Task())
+            WaitForTask(vm.PowerOffVM_Task())
+        all_keys = [e.key for e in self.content.eventManager.QueryEvents(self.by_entity(vm))]
+        collector = self.content.eventManager.CreateCollectorForEvents(self.by_entity(vm))
+        collector.SetCollectorPageSize(3)
+        self.assertEqual(set(all_keys[-3:]), {e.key for e in collector.latestPage})
+        collector.RewindCollector()
+        keys: list[int] = []
+        while page := collector.ReadNextEvents(4):
+            keys += [e.key for e in page]
+        self.assertEqual(all_keys, keys)
+        WaitForTask(vm.PowerOnVM_Task())
+        self.assertGreater(min(e.key for e in collector.ReadNextEvents(100)), keys[-1])
+        collector.ResetCollector()
+        self.assertTrue(collector.ReadPreviousEvents(2))
+        collector.DestroyCollector()
+        with self.assertRaises(vmodl.fault.ManagedObjectNotFound):
+            collector.ReadNextEvents(1)
+
+    def test_a_watched_latest_page(self) -> None:
+        """As clients follow events: a collector's latestPage through the property collector."""
+        vm = self.create_vm("followed")
+        collector = self.content.eventManager.CreateCollectorForEvents(self.by_entity(vm))
+        pc = self.content.propertyCollector
+        pc.CreateFilter(vi.filter_spec([collector], vim.event.EventHistoryCollector, ["latestPage"]), True)
+        version = pc.WaitForUpdatesEx("", PC.WaitOptions(maxWaitSeconds=10)).version
+        WaitForTask(vm.PowerOnVM_Task())
+        seen: set[str] = set()
+        while not any("VmPoweredOnEvent" in kind for kind in seen):
+            answer = pc.WaitForUpdatesEx(version, PC.WaitOptions(maxWaitSeconds=10))
+            self.assertIsNotNone(answer, f"only {seen} were told")
+            version = answer.version
+            for _, _, value in vi.updates(answer)[collector._moId]:
+                seen |= {type(e).__name__ for e in (value if isinstance(value, list) else [value])}
+
+    def test_log_user_event(self) -> None:
+        vm = self.create_vm("logged")
+        self.content.eventManager.LogUserEvent(vm, "a <note> & more")
+        event = self.content.eventManager.QueryEvents(self.by_entity(vm))[-1]
+        self.assertIn("a <note> & more", event.fullFormattedMessage)
+
+
+class Search(Case):
+    def test_search_index(self) -> None:
+        vm = self.create_vm("findable")
+        index, datacenter = self.content.searchIndex, vi.datacenter(self.si)
+        self.assertEqual(vm, index.FindByUuid(None, vm.config.uuid, True, False))
+        self.assertEqual(vm, index.FindByUuid(datacenter, vm.config.instanceUuid, True, True))
+        self.assertIsNone(index.FindByUuid(None, vm.config.uuid, True, True))
+        self.assertEqual([vm], list(index.FindAllByUuid(None, vm.config.uuid, True, False)))
+        self.assertEqual(vm, index.FindByDatastorePath(datacenter, vm.config.files.vmPathName))
+        self.assertIsNone(index.FindByDatastorePath(datacenter, "[datastore1] no/such.vmx"))
+        self.assertEqual(vm, index.FindByInventoryPath("ha-datacenter/vm/findable"))
+        self.assertEqual(datacenter, index.FindByInventoryPath("/ha-datacenter"))
+        self.assertIsNone(index.FindByInventoryPath("ha-datacenter/vm/nothing"))
+        self.assertEqual(vm, index.FindChild(self.folder, "findable"))
+        self.assertIsNone(index.FindChild(self.folder, "ha-datacenter"))
+        self.assertIsNone(index.FindByIp(None, "192.0.2.1", True))
+        self.assertIsNone(index.FindByDnsName(None, "nowhere.example", True))
+        host = datacenter.hostFolder.childEntity[0].host[0]
+        self.assertEqual(host, index.FindByUuid(None, host.hardware.systemInfo.uuid, False, False))
+        uuid = vm.config.uuid
+        WaitForTask(vm.Destroy_Task())
+        self.assertIsNone(index.FindByUuid(None, uuid, True, False))
+
+
+class Rights(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.authorization = self.content.authorizationManager
+        spec = vim.host.LocalAccountManager.AccountSpecification(id="operator", password="0p-erator!", description="")
+        self.content.accountManager.CreateUser(spec)
+        self.addCleanup(self.content.accountManager.RemoveUser, "operator")
+
+    def grant(self, entity: Any, role: int, propagate: bool = True) -> None:
+        self.authorization.SetEntityPermissions(entity, [vim.AuthorizationManager.Permission(
+            principal="operator", group=False, roleId=role, propagate=propagate)])
+
+    def role(self, name: str) -> int:
+        return int(next(r.roleId for r in self.authorization.roleList if r.name == name))
+
+    def as_operator(self) -> Any:
+        return self.connect(user="operator", password="0p-erator!")
+
+    def test_users(self) -> None:
+        found = self.content.userDirectory.RetrieveUserGroups(None, "oper", None, None, False, True, False)
+        self.assertEqual(["operator"], [u.principal for u in found])
+        with self.assertRaises(vim.fault.AlreadyExists):
+            self.content.accountManager.CreateUser(vim.host.LocalAccountManager.AccountSpecification(
+                id="operator", password="An0ther-one"))
+        self.grant(self.content.rootFolder, self.role("ReadOnly"))
+        si = self.as_operator()
+        self.content.accountManager.UpdateUser(vim.host.LocalAccountManager.AccountSpecification(
+            id="operator", password="ch4nged-Password"))
+        with self.assertRaises(vim.fault.InvalidLogin):
+            self.as_operator()
+        del si
+        self.assertEqual("operator", self.connect(
+            user="operator", password="ch4nged-Password").content.sessionManager.currentSession.userName)
+
+    def test_without_any_permission(self) -> None:
+        with self.assertRaises((vim.fault.NoPermission, vim.fault.InvalidLogin)):
+            self.as_operator()
+
+    def test_read_only(self) -> None:
+        vm = self.create_vm("guarded")
+        self.grant(self.content.rootFolder, self.role("ReadOnly"))
+        si = self.as_operator()
+        mine = vim.VirtualMachine(vm._moId, si._stub)
+        self.assertEqual("guarded", mine.name)
+        for call, privilege in ((mine.PowerOnVM_Task, "VirtualMachine.Interact.PowerOn"),
+                                (mine.Destroy_Task, "VirtualMachine.Inventory.Delete"),
+                                (lambda: si.content.sessionManager.TerminateSession(["x"]), "Sessions.TerminateSession"),
+                                (lambda: si.content.authorizationManager.AddAuthorizationRole("mine", []),
+                                 "Authorization.ModifyRoles")):
+            with self.assertRaises(vim.fault.NoPermission) as caught:
+                call()
+            self.assertEqual(privilege, caught.exception.privilegeId)
+        self.assertEqual("poweredOff", vm.runtime.powerState)
+
+    def test_a_role_of_ones_own_on_one_machine(self) -> None:
+        vm, other = self.create_vm("allowed"), self.create_vm("forbidden")
+        role = self.authorization.AddAuthorizationRole("starter", ["VirtualMachine.Interact.PowerOn"])
+        self.addCleanup(self.authorization.RemoveAuthorizationRole, role, False)
+        self.grant(vm, role)
+        si = self.as_operator()
+        mine, others = (vim.VirtualMachine(v._moId, si._stub) for v in (vm, other))
+        WaitForTask(mine.PowerOnVM_Task())
+        self.assertEqual("poweredOn", vm.runtime.powerState)
+        with self.assertRaises(vim.fault.NoPermission):
+            others.PowerOnVM_Task()
+        with self.assertRaises(vim.fault.NoPermission):
+            mine.PowerOffVM_Task()
+        self.authorization.UpdateAuthorizationRole(role, "starter", ["VirtualMachine.Interact.PowerOff"])
+        WaitForTask(mine.PowerOffVM_Task())  # holds at once, also for sessions that are there
+        self.assertEqual([("operator", role)], [(p.principal, p.roleId)
+                                                for p in self.authorization.RetrieveEntityPermissions(vm, False)])
+        self.assertEqual([False, True], [bool(allowed) for allowed in self.authorization.HasPrivilegeOnEntity(
+            vm, si.content.sessionManager.currentSession.key,
+            ["VirtualMachine.Interact.PowerOn", "VirtualMachine.Interact.PowerOff"])])
+        self.authorization.RemoveEntityPermission(vm, "operator", False)
+        with self.assertRaises(vim.fault.NoPermission):
+            mine.PowerOffVM_Task()
+
+    def test_what_may_not_be_seen_is_missing_not_told(self) -> None:
+        """A filter over all machines says of those that may not be read only that they are there."""
+        vm, other = self.create_vm("shown"), self.create_vm("hidden")
+        self.grant(vm, self.role("ReadOnly"))
+        si = self.as_operator()
+        content = si.content.propertyCollector.RetrieveProperties(
+            [vi.filter_spec([vm, other], vim.VirtualMachine, ["name"])])
+        told = {o.obj._moId: ([p.val for p in o.propSet], [type(m.fault).__name__ for m in o.missingSet]) for o in content}
+        self.assertEqual((["shown"], []), told[vm._moId])
+        self.assertEqual(([], ["vim.fault.NoPermission"]), told[other._moId])
+        self.assertNotIn("hidden", str(content))
+
+    def test_roles_that_are_there(self) -> None:
+        names = {r.name for r in self.authorization.roleList}
+        self.assertLessEqual({"NoAccess", "Anonymous", "View", "ReadOnly", "Admin"}, names)
+        self.assertIn("VirtualMachine.Interact.PowerOn", [p.privId for p in self.authorization.privilegeList])
+        admin = self.role("Admin")
+        self.assertIn(("root", admin), [(p.principal, p.roleId) for p in self.authorization.RetrieveAllPermissions()])
+        with self.assertRaises(vmodl.MethodFault):
+            self.authorization.RemoveAuthorizationRole(admin, False)
+        with self.assertRaises(vim.fault.NotFound):
+            self.authorization.RemoveAuthorizationRole(4711, False)
+
+
+class Sessions(Case):
+    def test_terminate(self) -> None:
+        other = self.connect()
+        manager = self.content.sessionManager
+        key = other.content.sessionManager.currentSession.key
+        self.assertTrue(manager.SessionIsActive(key, self.host.user))
+        manager.TerminateSession([key])
+        with self.assertRaises(vim.fault.NotAuthenticated):
+            other.content.rootFolder.name
+        self.assertNotIn(key, [s.key for s in manager.sessionList])
+        self.assertFalse(manager.SessionIsActive(key, self.host.user))
+        with self.assertRaises(vim.fault.NotFound):
+            manager.TerminateSession([key])
+
+    def test_what_a_session_made_goes_with_it(self) -> None:
+        other = self.connect()
+        view = other.content.viewManager.CreateContainerView(other.content.rootFolder, [], True)
+        other.content.sessionManager.Logout()
+        with self.assertRaises(vmodl.fault.ManagedObjectNotFound):
+            vim.view.ContainerView(view._moId, self.si._stub).view
+
+    def test_a_stolen_number_of_a_session_is_no_key(self) -> None:
+        """What sessionList shows does not open a session."""
+        stub = vi.soap_stub(self.host)
+        stub.cookie = f'vmware_soap_session="{self.content.sessionManager.currentSession.key}"'
+        with self.assertRaises(vim.fault.NotAuthenticated):
+            vim.Folder(self.content.rootFolder._moId, stub).name
+
+    def test_last_active_time(self) -> None:
+        other = self.connect()
+        key = other.content.sessionManager.currentSession.key
+
+        def last_active() -> Any:
+            return other.content.sessionManager.currentSession.lastActiveTime
+
+        first = last_active()
+        self.assertGreater(last_active(), first)
+        self.assertGreaterEqual(first, other.content.sessionManager.currentSession.loginTime)
+        self.assertEqual(key, other.content.sessionManager.currentSession.key)
+
+    def test_clone(self) -> None:
+        ticket = self.content.sessionManager.AcquireCloneTicket()
+        clone = vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host))
+        session = clone.content.sessionManager.CloneSession(ticket)
+        self.addCleanup(clone.content.sessionManager.Logout)
+        self.assertNotEqual(self.content.sessionManager.currentSession.key, session.key)
+        self.assertEqual(self.host.user, session.userName)
+        with self.assertRaises(vim.fault.InvalidLogin):
+            vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host)).content.sessionManager.CloneSession(ticket)
+
+    def test_leaked_sessions_cannot_fill_the_server(self) -> None:
+        """A user's longest idle session makes room for his hundred and first."""
+        first = self.connect()
+        mine = vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host)).content.sessionManager
+        ticket_si = self.connect()
+        for _ in range(105):
+            clone = vim.ServiceInstance("ServiceInstance", vi.soap_stub(self.host))
+            clone.content.sessionManager.CloneSession(ticket_si.content.sessionManager.AcquireCloneTicket())
+        del mine
+        with self.assertRaises(vim.fault.NotAuthenticated):
+            first.content.rootFolder.name
+        self.assertLessEqual(len(ticket_si.content.sessionManager.sessionList), 100)
+
+
+if __name__ == "__main__":
+    unittest.main()
