@@ -17,11 +17,18 @@ struct reader {
 static struct vim_fault *read_value(struct reader *r, const struct vim_type *declared, const char *name,
                                     json_object *from, void *at);
 
+/* A string with a NUL in it (\u0000) would be cut there. */
+static bool has_nul(json_object *string)
+{
+    return strlen(json_object_get_string(string)) != (size_t)json_object_get_string_len(string);
+}
+
+/* The text of a member, or NULL when there is none or it is none. */
 static const char *member_string(json_object *object, const char *name)
 {
     json_object *member = NULL;
     if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, name, &member) ||
-        !json_object_is_type(member, json_type_string)) {
+        !json_object_is_type(member, json_type_string) || has_nul(member)) {
         return NULL;
     }
     return json_object_get_string(member);
@@ -29,8 +36,9 @@ static const char *member_string(json_object *object, const char *name)
 
 static struct vim_fault *wrong(const char *name, const struct vim_type *type, json_object *from)
 {
-    return fault_invalid_argument(name, "%.100s is not a valid %s for \"%s\"",
-                                  json_object_to_json_string(from), type->name, name);
+    g_autofree char *start = g_strndup(json_object_to_json_string(from), 100);
+    g_autofree char *shown = g_utf8_make_valid(start, -1); /* the cut may go through a character */
+    return fault_invalid_argument(name, "%s is not a valid %s for \"%s\"", shown, type->name, name);
 }
 
 static struct vim_fault *read_scalar(const struct vim_type *type, const char *name, json_object *from,
@@ -43,10 +51,15 @@ static struct vim_fault *read_scalar(const struct vim_type *type, const char *na
                 : type->kind == VIM_BOOLEAN ? found == json_type_boolean
                 : type->kind >= VIM_FLOAT   ? found == json_type_int || found == json_type_double
                                             : found == json_type_int;
-    if (!fits || !vim_parse_text(type, json_object_get_string(from), at)) {
+    if (!fits || (textual && has_nul(from)) || !vim_parse_text(type, json_object_get_string(from), at)) {
         return wrong(name, type, from);
     }
     return NULL;
+}
+
+static struct vim_fault *too_many_values(void)
+{
+    return fault_invalid_request("the request has more than %d values", VIM_MAX_VALUES);
 }
 
 static struct vim_fault *read_array(struct reader *r, const struct vim_type *type, const char *name,
@@ -57,17 +70,16 @@ static struct vim_fault *read_array(struct reader *r, const struct vim_type *typ
     }
     size_t n = json_object_array_length(from);
     for (size_t i = 0; i < n; i++) {
-        union {
-            int64_t number;
-            double real;
-            void *pointer;
-            struct vim_ref ref;
-        } item = {0};
-        struct vim_fault *fault = read_value(r, type, name, json_object_array_get_idx(from, i), &item);
+        static const struct vim_ref nothing; /* as large as the largest item */
+        if (++r->values > VIM_MAX_VALUES) {
+            return too_many_values();
+        }
+        vim_array_add(array, type, &nothing); /* in its owner at once, so that a fault leaks nothing */
+        char *at = (char *)array->items + (array->n - 1) * vim_value_size(type);
+        struct vim_fault *fault = read_value(r, type, name, json_object_array_get_idx(from, i), at);
         if (fault != NULL) {
             return fault;
         }
-        vim_array_add(array, type, &item);
     }
     return NULL;
 }
@@ -104,7 +116,7 @@ static struct vim_fault *read_members(struct reader *r, const struct vim_type *t
             return fault_invalid_request("%s has no member \"%s\" that this server knows", type->name, name);
         }
         if (++r->values > VIM_MAX_VALUES) {
-            return fault_invalid_request("the request has more than %d values", VIM_MAX_VALUES);
+            return too_many_values();
         }
         if (member != NULL) {
             vim_seen_add(&seen, type, field);
@@ -204,10 +216,34 @@ static struct vim_fault *read_value(struct reader *r, const struct vim_type *dec
     g_assert_not_reached();
 }
 
+/* Objects, arrays and what commas part: about as many as there are values. Counted before json-c makes some
+ * hundred bytes of each. */
+static size_t count_values(const char *text, size_t length)
+{
+    size_t n = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < length; i++) {
+        if (in_string && text[i] == '\\') {
+            i++;
+        } else if (text[i] == '"') {
+            in_string = !in_string;
+        } else if (!in_string && (text[i] == ',' || text[i] == '{' || text[i] == '[')) {
+            n++;
+        }
+    }
+    return n;
+}
+
 static struct vim_fault *parse_tree(const char *text, size_t length, json_object **ret)
 {
+    if (!g_utf8_validate_len(text, length, NULL)) { /* nor a NUL, at which json-c would stop */
+        return fault_invalid_request("the body is not UTF-8 text");
+    }
+    if (count_values(text, length) > VIM_MAX_VALUES) {
+        return too_many_values();
+    }
     json_tokener *tokener = json_tokener_new_ex(VIM_MAX_DEPTH);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     struct vim_fault *fault = NULL;
     json_object *tree = length <= INT32_MAX ? json_tokener_parse_ex(tokener, text, (int)length) : NULL;
     if (json_tokener_get_error(tokener) != json_tokener_success || tree == NULL ||

@@ -152,7 +152,7 @@ struct vim_fault *vim_parse_type(const struct vim_type *declared, const char *na
         }
         bool fits = type != NULL && type->kind != VIM_ANY &&
                     (declared->kind == VIM_ANY || type == declared ||
-                                     (declared->kind == VIM_DATA && vim_type_is(type, declared)));
+                     (declared->kind == VIM_DATA && vim_type_is(type, declared)));
         if (!fits) {
             return fault_invalid_type(member, "\"%s\" is not a type that \"%s\" (%s) may hold", name, member,
                                       declared->name);

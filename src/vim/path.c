@@ -15,7 +15,8 @@ struct step {
 };
 
 struct vim_path {
-    char *text; /* owned */
+    char *text;        /* owned */
+    vim_version since; /* of its newest name */
     size_t n;
     struct step *steps; /* owned */
 };
@@ -93,6 +94,7 @@ struct vim_path *vim_path_new(const struct vim_type *type, const char *text)
             vim_path_free(path);
             return NULL;
         }
+        path->since = MAX(path->since, field->since);
         type = field->type->kind == VIM_DATA ? field->type : NULL;
     }
     return path;
@@ -114,6 +116,11 @@ void vim_path_free(struct vim_path *path)
 const char *vim_path_text(const struct vim_path *path)
 {
     return path->text;
+}
+
+vim_version vim_path_since(const struct vim_path *path)
+{
+    return path->since;
 }
 
 const struct vim_field *vim_key_field(const struct vim_type *type)

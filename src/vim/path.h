@@ -14,6 +14,8 @@ struct vim_path;
 struct vim_path *vim_path_new(const struct vim_type *type, const char *text);
 void vim_path_free(struct vim_path *path);
 const char *vim_path_text(const struct vim_path *path);
+/* The version in which the newest name of the path appeared. */
+vim_version vim_path_since(const struct vim_path *path);
 
 /* A value inside an object: borrowed, valid as long as the object is unchanged. */
 struct vim_value {

@@ -262,7 +262,7 @@ static struct vim_fault *create_filter(struct vim_call *call, const struct Creat
     if (fault != NULL) {
         return fault;
     }
-    fault = property_spec_new(args->spec, &spec);
+    fault = property_spec_new(args->spec, call->request.version, &spec);
     vim_write_lock(call->server->inventory);
     if (fault == NULL) {
         fault = check_roots(call, spec);
@@ -425,8 +425,8 @@ static bool has_value(const struct vim_call *call, const struct vim_object *obje
 }
 
 static void write_changes(struct vim_call *call, const struct update_fields *f,
-                          const struct property_plan *plan, const struct property_update *update,
-                          struct vim_object *object)
+                          const struct property_spec *spec, const struct property_plan *plan,
+                          const struct property_update *update, struct vim_object *object)
 {
     vim_write_begin_array(&call->writer, f->changeSet);
     if (update->kind == ObjectUpdateKind_enter) {
@@ -440,7 +440,7 @@ static void write_changes(struct vim_call *call, const struct update_fields *f,
         for (guint i = 0; i < update->paths->len; i++) {
             const char *text = g_ptr_array_index(update->paths, i);
             struct vim_path *path = vim_path_new(object->ref.type, text + 1);
-            if (path != NULL) {
+            if (path != NULL && property_plan_tells(spec, plan, path)) {
                 write_change(call, f, object, path, text + 1, text[0] == '-');
             }
             vim_path_free(path);
@@ -470,10 +470,10 @@ static void write_update(struct vim_call *call, const struct update_fields *f, s
     vim_write_member(w, f->kind, &update->kind);
     vim_write_member(w, f->obj, &update->ref);
     if (object != NULL) {
-        const struct property_plan *plan =
-            property_spec_plan(property_filter_spec(filter->state), object->ref.type);
+        struct property_spec *spec = property_filter_spec(filter->state);
+        const struct property_plan *plan = property_spec_plan(spec, object->ref.type);
         if (vim_may_read(reader, object)) {
-            write_changes(call, f, plan, update, object);
+            write_changes(call, f, spec, plan, update, object);
         } else {
             write_missing(call, f, plan, object);
         }

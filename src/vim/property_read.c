@@ -81,12 +81,20 @@ static void *property_of_caller(const struct vim_call *call, const struct vim_ob
     return NULL;
 }
 
+/* A value that the client's version does not have is not told: there is nothing to put in its place. */
+static bool is_newer_enum(const struct vim_call *call, const struct vim_value *value)
+{
+    return value->type->kind == VIM_ENUM && !value->array &&
+           value->type->values_since[*(const int *)value->at] > call->request.version;
+}
+
 void property_get(const struct vim_call *call, const struct vim_object *object, const struct vim_path *path,
                   property_value_fn fn, void *data)
 {
     struct vim_value value;
     void *of_caller = call->session != NULL ? property_of_caller(call, object, vim_path_text(path)) : NULL;
-    if (vim_path_get(path, of_caller != NULL ? of_caller : object->properties, &value)) {
+    if (vim_path_get(path, of_caller != NULL ? of_caller : object->properties, &value) &&
+        !is_newer_enum(call, &value)) {
         fn(data, &value);
     }
     vim_free(of_caller);
@@ -295,7 +303,7 @@ static struct vim_fault *open_read(struct vim_call *call, struct PropertyFilterS
     struct vim_fault *fault = NULL;
     for (uint32_t i = 0; i < n && fault == NULL; i++) {
         struct property_spec *spec = NULL;
-        fault = property_spec_new(specs[i], &spec);
+        fault = property_spec_new(specs[i], call->request.version, &spec);
         if (fault == NULL) {
             g_ptr_array_add(cursor->specs, spec);
             vim_read_lock(call->server->inventory);

@@ -179,9 +179,11 @@ static struct vim_fault *add_roots(struct property_spec *spec, const struct Prop
     return fault;
 }
 
-struct vim_fault *property_spec_new(const struct PropertyFilterSpec *from, struct property_spec **ret)
+struct vim_fault *property_spec_new(const struct PropertyFilterSpec *from, vim_version version,
+                                    struct property_spec **ret)
 {
     struct property_spec *spec = g_new0(struct property_spec, 1);
+    spec->version = version;
     spec->sets = g_array_new(FALSE, FALSE, sizeof(struct property_set));
     g_array_set_clear_func(spec->sets, set_clear);
     spec->roots = g_array_new(FALSE, FALSE, sizeof(struct property_root));
@@ -216,11 +218,18 @@ static bool plan_has(const struct property_plan *plan, const char *text)
     return false;
 }
 
+bool property_plan_tells(const struct property_spec *spec, const struct property_plan *plan,
+                         const struct vim_path *path)
+{
+    return vim_path_since(path) <= spec->version || plan_has(plan, vim_path_text(path));
+}
+
 static void plan_add_all(struct property_spec *spec, struct property_plan *plan)
 {
     for (unsigned i = 0; i < plan->type->n_fields; i++) {
-        if (!plan_has(plan, plan->type->fields[i].name)) {
-            struct vim_path *path = vim_path_new(plan->type, plan->type->fields[i].name);
+        const struct vim_field *field = &plan->type->fields[i];
+        if (field->since <= spec->version && !plan_has(plan, field->name)) {
+            struct vim_path *path = vim_path_new(plan->type, field->name);
             g_ptr_array_add(spec->all_paths, path);
             g_ptr_array_add(plan->paths, path);
         }

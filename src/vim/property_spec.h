@@ -33,6 +33,7 @@ struct property_root {
 };
 
 struct property_spec {
+    vim_version version;  /* of the client: what it does not name itself is not newer than this */
     GArray *sets;         /* of struct property_set, owned */
     GPtrArray *selects;   /* of struct property_select *, owned */
     GArray *roots;        /* of struct property_root, owned */
@@ -41,9 +42,13 @@ struct property_spec {
     bool report_missing;  /* an object that does not exist is left out instead of being a fault */
 };
 
-struct vim_fault *property_spec_new(const struct PropertyFilterSpec *spec, struct property_spec **ret);
+struct vim_fault *property_spec_new(const struct PropertyFilterSpec *spec, vim_version version,
+                                    struct property_spec **ret);
 void property_spec_free(struct property_spec *spec);
 const struct property_plan *property_spec_plan(struct property_spec *spec, const struct vim_type *type);
+/* Whether the client may be told of this path: it is no newer than its version, or the client asked for it. */
+bool property_plan_tells(const struct property_spec *spec, const struct property_plan *plan,
+                         const struct vim_path *path);
 
 /* The references that `select` leads to from this object, appended to `out` (borrowed from the object). */
 void property_select_follow(const struct property_select *select, const struct vim_object *object,

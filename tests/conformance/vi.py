@@ -41,7 +41,8 @@ def connect(host: TenkyuHost, version: str = NEWEST, user: str | None = None,
             password: str | None = None) -> Any:
     """A ServiceInstance with a session."""
     instance = vim.ServiceInstance("ServiceInstance", soap_stub(host, version))
-    instance.content.sessionManager.Login(user or host.user, password or host.password, None)
+    # Not .content: pyVmomi reads that by a method that versions before 4.1 do not have.
+    instance.RetrieveContent().sessionManager.Login(user or host.user, password or host.password, None)
     return instance
 
 
@@ -93,6 +94,21 @@ def create_vm(instance: Any, name: str, **more: Any) -> Any:
     task = datacenter(instance).vmFolder.CreateVM_Task(config=vm_spec(name, **more), pool=pool(instance))
     WaitForTask(task)
     return task.info.result
+
+
+def wait_property(instance: Any, obj: Any, path: str, value: Any, timeout_s: int = 30) -> None:
+    """Waits until a property has the value, by a collector of its own."""
+    collector = instance.content.propertyCollector.CreatePropertyCollector()
+    try:
+        collector.CreateFilter(filter_spec([obj], type(obj), [path]), False)
+        version, now = "", None
+        while now != value:
+            answer = collector.WaitForUpdatesEx(version, PC.WaitOptions(maxWaitSeconds=timeout_s))
+            if answer is None:
+                raise TimeoutError(f"{path} is {now!r} after {timeout_s} s, not {value!r}")
+            version, now = answer.version, updates(answer)[obj._moId][-1][2]
+    finally:
+        collector.Destroy()
 
 
 def filter_spec(objects: Iterable[Any], kind: Any, paths: list[str] | None, select: list[Any] | None = None,

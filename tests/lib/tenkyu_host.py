@@ -182,20 +182,27 @@ class TenkyuHost:
         return code
 
     def _end_virtual_machines(self) -> None:
-        """QEMU processes of this host: those whose command line names something in its own folders."""
-        marks = {str(self.state).encode(), str(self.folder).encode()}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
+        for pid in self.qemu_processes():
             try:
-                command = (entry / "cmdline").read_bytes()
-                if b"qemu" in command.split(b"\0")[0] and any(mark in command for mark in marks):
-                    pidfd = os.pidfd_open(int(entry.name))
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                    select.select([pidfd], [], [], 10)
-                    os.close(pidfd)
+                pidfd = os.pidfd_open(pid)
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                select.select([pidfd], [], [], 10)
+                os.close(pidfd)
             except OSError:
                 continue  # it has ended meanwhile
+
+    def qemu_processes(self, vm_id: str = "") -> list[int]:
+        """QEMU processes of this host, or of one virtual machine: each works in its machine's run folder."""
+        run = str(self.state.resolve() / "run" / vm_id)
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and f"{os.readlink(entry / 'cwd')}/".startswith(f"{run}/") and \
+                        b"qemu-system" in (entry / "cmdline").read_bytes().split(b"\0")[0]:
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # it has ended meanwhile
+        return found
 
     def _log_end(self) -> str:
         return "--- end of the host's log\n" + self.log_text()[-4000:]

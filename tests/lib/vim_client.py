@@ -21,12 +21,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pyVim.connect import Disconnect, SmartConnect
-from pyVmomi import vim, vmodl
+from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from tenkyu_host import TenkyuHost
 
 DATASTORE = "datastore1"
+API_VERSION = "vim.version.version12"  # 6.7
 
 
 class ClientError(Exception):
@@ -47,18 +47,20 @@ class Client:
     def __init__(self, host: TenkyuHost, user: str | None = None, password: str | None = None) -> None:
         self.host = host
         address, port = host.address
-        tls = host.url.startswith("https:")
-        self.si = SmartConnect(protocol="https" if tls else "http", host=address, port=port,
-                               user=user or host.user, pwd=password or host.password,
-                               sslContext=tls_context() if tls else None)
+        if host.url.startswith("https:"):
+            stub = SoapStubAdapter(address, port, version=API_VERSION, sslContext=tls_context())
+        else:
+            stub = SoapStubAdapter(address, -port, version=API_VERSION)  # how it is told of plain HTTP
+        self.si = vim.ServiceInstance("ServiceInstance", stub)
         self.content = self.si.content
+        self.content.sessionManager.Login(user or host.user, password or host.password, None)
         self.datacenter = self.content.rootFolder.childEntity[0]
         self.folder = self.datacenter.vmFolder
         self.pool = self.datacenter.hostFolder.childEntity[0].resourcePool
         self.system = self.datacenter.hostFolder.childEntity[0].host[0]
 
     def close(self) -> None:
-        Disconnect(self.si)
+        self.content.sessionManager.Logout()
 
     def wait_until(self, entity: Any, path: str, wanted: Callable[[Any], bool], timeout_s: float = 60) -> Any:
         """The value of a property once it is wanted; a property that is not set is None."""

@@ -569,9 +569,6 @@ static void test_wrong_methods(void)
             "InvalidRequest", "");
     refused("<ReconfigVM_Task xmlns=\"urn:vim25\"><_this type=\"Nothing\">a</_this><spec/></ReconfigVM_Task>",
             "InvalidType", "Nothing");
-    refused("<ReconfigVM_Task xmlns=\"urn:vim25\"><_this type=\"Datastore\">a</_this><spec/>"
-            "</ReconfigVM_Task>",
-            "InvalidType", "Datastore");
     refused("<ReconfigVM_Task xmlns=\"urn:vim25\"><_this type=\"VirtualMachine\"/><spec/></ReconfigVM_Task>",
             "InvalidRequest", "");
     refused("<ReconfigVM_Task xmlns=\"urn:vim25\"><_this type=\"VirtualMachine\"><a/></_this><spec/>"
