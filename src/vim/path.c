@@ -8,8 +8,12 @@
 
 #include "vim/value.h"
 
+enum {
+    MAX_STEPS = 128, /* of a path; resolving one costs a search of all types */
+};
+
 struct step {
-    const struct vim_field *field; /* in the declared type; NULL when only subtypes have it */
+    const struct vim_field *field; /* in the one declared type; NULL when it depends on the object */
     char *name;                    /* owned */
     char *key;                     /* in brackets, without quotes; owned, or NULL */
 };
@@ -20,19 +24,6 @@ struct vim_path {
     size_t n;
     struct step *steps; /* owned */
 };
-
-static bool subtype_has(const struct vim_type *type, const char *name, const struct vim_field **ret)
-{
-    for (size_t i = 0; i < vim_n_types; i++) {
-        if (vim_types[i] != type && vim_type_is(vim_types[i], type)) {
-            *ret = vim_field_by_name(vim_types[i], name, NULL);
-            if (*ret != NULL) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
 
 /* Splits "name[key]" into the step; false when malformed. */
 static bool parse_step(const char *text, struct step *step)
@@ -52,50 +43,110 @@ static bool parse_step(const char *text, struct step *step)
     return true;
 }
 
+/* Where a key that begins here ends: behind its bracket, at the end of the text when there is none. A key
+ * in quotes may hold brackets. */
+static const char *skip_key(const char *at)
+{
+    bool quoted = at[1] == '"';
+    for (at++; *at != '\0'; at++) {
+        if (quoted ? at[0] == '"' && at[1] == ']' && (at[2] == '.' || at[2] == '\0') : *at == ']') {
+            return at + (quoted ? 2 : 1);
+        }
+    }
+    return at;
+}
+
 /* The pieces between dots, except dots inside brackets; NULL-terminated. */
 static char **split(const char *text)
 {
     GPtrArray *pieces = g_ptr_array_new();
     const char *start = text;
-    bool in_key = false;
-    for (const char *at = text;; at++) {
-        if (*at == '\0' || (*at == '.' && !in_key)) {
+    const char *at = text;
+    for (;;) {
+        if (*at == '[') {
+            at = skip_key(at);
+        } else if (*at == '.' || *at == '\0') {
             g_ptr_array_add(pieces, g_strndup(start, (size_t)(at - start)));
             start = at + 1;
+            if (*at == '\0') {
+                break;
+            }
+            at++;
+        } else {
+            at++;
         }
-        if (*at == '\0') {
-            break;
-        }
-        in_key = *at == '[' || (in_key && *at != ']');
     }
     g_ptr_array_add(pieces, NULL);
     return (char **)g_ptr_array_free(pieces, FALSE);
 }
 
+/* Fields with the step's name in a type or, when it has none, in its subtypes. */
+static void find_fields(const struct vim_type *type, const char *name, bool in_subtypes, GPtrArray *out)
+{
+    const struct vim_field *field = vim_field_by_name(type, name, NULL);
+    if (field != NULL) {
+        g_ptr_array_add(out, (void *)field);
+        return;
+    }
+    for (size_t i = 0; in_subtypes && i < vim_n_types; i++) {
+        if (vim_types[i] != type && vim_type_is(vim_types[i], type)) {
+            field = vim_field_by_name(vim_types[i], name, NULL);
+            if (field != NULL) {
+                g_ptr_array_add(out, (void *)field);
+            }
+        }
+    }
+}
+
+/* Resolves a step from the types that the way to it can lead to, and replaces these by those that the step
+ * leads to: subtypes may mean different things by one name. False when none of them has such a member. */
+static bool resolve_step(struct vim_path *path, size_t i, GPtrArray *types)
+{
+    struct step *step = &path->steps[i];
+    bool last = i + 1 == path->n;
+    g_autoptr(GPtrArray) fields = g_ptr_array_new();
+    for (guint k = 0; k < types->len; k++) {
+        find_fields(g_ptr_array_index(types, k), step->name, i > 0, fields);
+    }
+    if (types->len == 1 && vim_field_by_name(g_ptr_array_index(types, 0), step->name, NULL) != NULL) {
+        step->field = g_ptr_array_index(fields, 0);
+    }
+    g_ptr_array_set_size(types, 0);
+    bool known = false;
+    vim_version since = vim_newest_version;
+    for (guint k = 0; k < fields->len; k++) {
+        const struct vim_field *field = g_ptr_array_index(fields, k);
+        bool array = field->flags & VIM_ARRAY;
+        bool through_array = array && step->key == NULL && !last;
+        if (through_array || (step->key != NULL && !array)) {
+            continue;
+        }
+        known = true;
+        since = MIN(since, field->since);
+        if (field->type->kind == VIM_DATA && !g_ptr_array_find(types, field->type, NULL)) {
+            g_ptr_array_add(types, (void *)field->type);
+        }
+    }
+    path->since = MAX(path->since, since);
+    return known;
+}
+
 struct vim_path *vim_path_new(const struct vim_type *type, const char *text)
 {
     g_auto(GStrv) pieces = split(text);
+    g_autoptr(GPtrArray) types = g_ptr_array_new();
     struct vim_path *path = g_new0(struct vim_path, 1);
     path->text = g_strdup(text);
     path->n = g_strv_length(pieces);
     path->steps = g_new0(struct step, path->n);
-    for (size_t i = 0; i < path->n; i++) {
-        struct step *step = &path->steps[i];
-        const struct vim_field *field = NULL;
-        bool known = type != NULL && parse_step(pieces[i], step);
-        if (known) {
-            field = step->field = vim_field_by_name(type, step->name, NULL);
-            known = field != NULL || (i > 0 && subtype_has(type, step->name, &field));
-        }
-        bool last = i + 1 == path->n;
-        bool through_array = known && (field->flags & VIM_ARRAY) && step->key == NULL && !last;
-        bool key_misplaced = known && step->key != NULL && !(field->flags & VIM_ARRAY);
-        if (!known || through_array || key_misplaced) {
-            vim_path_free(path);
-            return NULL;
-        }
-        path->since = MAX(path->since, field->since);
-        type = field->type->kind == VIM_DATA ? field->type : NULL;
+    g_ptr_array_add(types, (void *)type);
+    bool known = path->n <= MAX_STEPS;
+    for (size_t i = 0; known && i < path->n; i++) {
+        known = parse_step(pieces[i], &path->steps[i]) && resolve_step(path, i, types);
+    }
+    if (!known) {
+        vim_path_free(path);
+        return NULL;
     }
     return path;
 }
@@ -163,6 +214,9 @@ void *vim_item_by_key(const struct vim_type *type, const struct vim_array *array
     g_autoptr(GString) spelled = g_string_new(NULL);
     for (uint32_t i = 0; field != NULL && i < array->n; i++) {
         void *item = ((void **)array->items)[i];
+        if (!vim_field_is_set(field, vim_field_at(field, item))) {
+            continue;
+        }
         g_string_truncate(spelled, 0);
         vim_key_append(spelled, field, item);
         size_t quotes = spelled->len > 2 && spelled->str[1] == '"' ? 1 : 0;
@@ -192,6 +246,12 @@ bool vim_path_get(const struct vim_path *path, const void *object, struct vim_va
         if (field == NULL || !(own_list || vim_field_is_set(field, at))) {
             return false;
         }
+        /* The name may be something else in this object than what the rest of the path needs. */
+        bool array = field->flags & VIM_ARRAY;
+        if ((step->key != NULL && !array) ||
+            (!last && (field->type->kind != VIM_DATA || (array && step->key == NULL)))) {
+            return false;
+        }
         const void *value = vim_field_value(field, at);
         void *item = NULL;
         if (step->key != NULL) {
@@ -206,8 +266,7 @@ bool vim_path_get(const struct vim_path *path, const void *object, struct vim_va
         }
         if (last) {
             /* the item's place in the array, so that `at` is a pointer to a pointer as for a member */
-            const struct vim_array *array = at;
-            void **items = array->items;
+            void **items = ((const struct vim_array *)at)->items;
             while (*items != item) {
                 items++;
             }

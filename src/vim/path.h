@@ -35,5 +35,5 @@ bool vim_path_is_inside(const char *inner, const char *outer);
 void *vim_item_by_key(const struct vim_type *type, const struct vim_array *array, const char *key);
 /* The member that is an item's key, or NULL when items of this type have none. */
 const struct vim_field *vim_key_field(const struct vim_type *type);
-/* The key of an item as a path spells it: [4000], ["ha-host"]; appended to `out`. */
+/* The key of an item, which must be set, as a path spells it: [4000], ["ha-host"]; appended to `out`. */
 void vim_key_append(GString *out, const struct vim_field *key, const void *item);

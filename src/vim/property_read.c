@@ -461,6 +461,27 @@ static void write_bare(void *data, const struct vim_value *value)
     vim_write_member(&call->writer, &field, value->at);
 }
 
+/* Whether the caller may read the object, which may be NULL: nobody learns before login what there is.
+ * (read lock) */
+static struct vim_fault *check_read(struct vim_call *call, struct vim_object *object,
+                                    const struct vim_ref *ref)
+{
+    const char *privilege = vim_privileges[VIM_PRIVILEGE_SYSTEM_READ].id;
+    if (object != NULL && is_public(object)) {
+        return NULL;
+    }
+    if (call->session == NULL) {
+        return fault_not_authenticated(*ref, privilege, "the session is not authenticated; log in first");
+    }
+    if (object == NULL || is_hidden(call, object)) {
+        return vim_call_gone(ref);
+    }
+    struct vim_reader reader = vim_reader_new(call->server->authorization, call->session);
+    return vim_may_read(&reader, object)
+               ? NULL
+               : fault_no_permission(*ref, privilege, "%s is needed to read this", privilege);
+}
+
 struct vim_fault *vim_property_write(struct vim_call *call, const char *type_name, const char *id,
                                      const char *text)
 {
@@ -474,15 +495,10 @@ struct vim_fault *vim_property_write(struct vim_call *call, const char *type_nam
         return fault_invalid_property(text, "%s has no property \"%s\"", type->name, text);
     }
     struct vim_ref ref = {type, (char *)id};
-    struct vim_fault *fault = NULL;
     vim_read_lock(inventory);
     struct vim_object *object = vim_inventory_find_ref(inventory, &ref);
-    struct vim_reader reader = vim_reader_new(call->server->authorization, call->session);
-    if (object == NULL || is_hidden(call, object)) {
-        fault = vim_call_gone(&ref);
-    } else if (!vim_may_read(&reader, object)) {
-        fault = fault_no_permission(ref, "System.Read", "System.Read is needed to read this");
-    } else {
+    struct vim_fault *fault = check_read(call, object, &ref);
+    if (fault == NULL) {
         property_get(call, object, path, write_bare, call);
     }
     vim_read_unlock(inventory);

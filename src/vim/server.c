@@ -311,20 +311,23 @@ static void read_soap(struct vim_server *server, struct http_request *http)
 /* What a GET of a property is: RetrievePropertiesEx of one, answered with the bare value. */
 static void read_property(struct vim_call *call, char **parts)
 {
-    struct vim_fault *fault = call->session != NULL
-                                  ? NULL
-                                  : fault_not_authenticated(call->server->root_folder, "System.Read",
-                                                            "the session is not authenticated; log in first");
     call->request.version = vim_version_from_string(parts[0]);
     call->writer = (struct vim_writer){&vim_json_writer, &call->out, call->request.version};
-    if (fault == NULL) {
-        fault = vim_property_write(call, parts[1], parts[2], parts[3]);
-    }
+    struct vim_fault *fault = vim_property_write(call, parts[1], parts[2], parts[3]);
     if (fault != NULL) {
         respond_fault(call, fault);
     } else {
         respond(call, call->out.length > 0 ? 200 : 204);
     }
+}
+
+/* An answer to what is not even a call. As JSON too: REST clients stop at anything else. */
+static void refuse_json(struct http_request *http, unsigned status, struct vim_fault *fault)
+{
+    struct buffer body = BUFFER_INIT;
+    json_write_fault(&body, fault, vim_newest_version);
+    vim_fault_free(fault);
+    http_respond(http, status, "application/json", body, NULL);
 }
 
 /* /sdk/vim25/<release>/<Type>/<moid>/<method or property> */
@@ -334,14 +337,19 @@ static void read_json(struct vim_server *server, struct http_request *http, cons
     g_auto(GStrv) parts = g_strsplit(rest, "/", 5);
     bool is_get = strcmp(http_request_method(http), "GET") == 0;
     if (g_strv_length(parts) != 4) {
-        http_respond_text(http, 404, "VI/JSON paths are /sdk/vim25/<release>/<Type>/<moid>/<method>\n");
+        refuse_json(http, 404,
+                    fault_invalid_request("VI/JSON paths are /sdk/vim25/<release>/<Type>/<moid>/<method>"));
+        return;
+    }
+    if (!is_get && strcmp(http_request_method(http), "POST") != 0) {
+        refuse_json(http, 405, fault_invalid_request("GET reads a property, POST calls a method"));
         return;
     }
     size_t length = 0;
     const char *body = http_request_body(http, &length);
     if (!is_get && (length > 0 || http_request_cookie(http, "vmware_soap_session") != NULL) &&
         !content_type_is(http, allowed)) {
-        http_respond_text(http, 415, "VI/JSON requests have Content-Type application/json\n");
+        refuse_json(http, 415, fault_invalid_request("VI/JSON requests have Content-Type application/json"));
         return;
     }
     struct vim_call *call = call_new(server, http, VIM_JSON);
@@ -369,7 +377,7 @@ void vim_server_handle(void *data, struct http_request *request)
     bool is_get = strcmp(http_request_method(request), "GET") == 0;
     if (is_post && (strcmp(path, "/sdk") == 0 || strcmp(path, "/sdk/") == 0)) {
         read_soap(server, request);
-    } else if ((is_post || is_get) && g_str_has_prefix(path, "/sdk/vim25/")) {
+    } else if (g_str_has_prefix(path, "/sdk/vim25/")) {
         read_json(server, request, path + strlen("/sdk/vim25/"));
     } else if (is_get && vim_server_file(request, path)) {
         return;
