@@ -92,6 +92,15 @@ struct vim_fault *host_file_fault(const char *path, int error, const char *what)
     }
 }
 
+struct vim_fault *host_state_fault(int error, const char *what)
+{
+    if (error == -ENOSPC || error == -EDQUOT) {
+        return fault_no_disk_space("", "", "%s cannot be written: the disk of the host's state is full",
+                                   what);
+    }
+    return fault_system_error(g_strerror(-error), "%s cannot be written: %s", what, g_strerror(-error));
+}
+
 /* ---- showing ---------------------------------------------------------------------------------------- */
 
 static void space(const struct datastore *datastore, int64_t *ret_capacity, int64_t *ret_free)

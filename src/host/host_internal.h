@@ -93,6 +93,8 @@ struct vim_fault *host_resolve(struct host *host, const char *text, const char *
                                struct datastore **ret_datastore, char **ret_path);
 /* A file fault for an errno of an operation on "[ds] path". */
 struct vim_fault *host_file_fault(const char *datastore_path, int error, const char *what);
+/* A fault for an errno of writing something in the state folder; `what` names it: "the journal". */
+struct vim_fault *host_state_fault(int error, const char *what);
 /* Reads free space again, of one or of all. */
 void host_datastore_refresh(struct host *host, struct datastore *datastore);
 void host_datastores_refresh(struct host *host);

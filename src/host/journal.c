@@ -6,7 +6,7 @@
  * over, one way or the other, that file goes. What counts is decided by one atomic replacement in between:
  *
  *   create    [journal] make files ... [vms.json: COMMIT] [journal gone]   not registered: files go
- *   disks     [journal] make disks ... [.vmx: COMMIT]     [journal gone]   not in the .vmx: files go
+ *   disks     [journal] make disks ... [.vmx: COMMIT] remove disks [journal gone]   not in the .vmx: files go
  *   destroy   [journal] [vms.json: COMMIT] remove files   [journal gone]   not registered: files go
  *
  * If we die in between, the next start finds the journal and the state of the commit, and removes what
@@ -64,6 +64,7 @@ int journal_end(struct host *host, const char *vm_id)
     return error == -ENOENT ? 0 : error;
 }
 
+/* Removes a folder when it is empty, or a file and what a crash in the middle of writing it has left. */
 static void remove_one(struct host *host, const char *text)
 {
     DATASTORE_PATH_AUTO(path);
@@ -77,6 +78,8 @@ static void remove_one(struct host *host, const char *text)
         return;
     }
     if (!folder) {
+        g_autofree char *unfinished = g_strconcat(path.path, FILE_NEW_SUFFIX, NULL);
+        (void)file_remove(datastore->fd, unfinished);
         (void)file_remove(datastore->fd, path.path);
         return;
     }
@@ -155,6 +158,9 @@ void journal_recover(struct host *host)
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
         if (g_str_has_suffix(name, ".json")) {
             recover_one(host, name);
+        } else if (g_str_has_suffix(name, FILE_NEW_SUFFIX)) {
+            g_autofree char *path = g_build_filename(JOURNAL_DIR, name, NULL);
+            (void)file_remove(host->state_fd, path); /* its operation had not begun */
         }
     }
 }

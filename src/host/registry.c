@@ -10,11 +10,12 @@
 #include "vim/store.h"
 #include "vim/value.h"
 
+#define REGISTRY_NAME "vms.json"
 #define NEXT_KEY "next" /* the number of the next machine's id */
 
 static char *registry_path(const struct host *host)
 {
-    return g_build_filename(host->state_dir, "vms.json", NULL);
+    return g_build_filename(host->state_dir, REGISTRY_NAME, NULL);
 }
 
 static void add_pair(GPtrArray *pairs, const char *key, const char *value)
@@ -46,6 +47,7 @@ int registry_load(struct host *host, char **ret_message)
 {
     g_autofree char *path = registry_path(host);
     g_autoptr(GPtrArray) pairs = NULL;
+    (void)file_remove(host->state_fd, REGISTRY_NAME FILE_NEW_SUFFIX); /* a crash may have left it */
     int error = vim_store_load(path, &pairs, ret_message);
     host->registered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     host->next_vm = 1;
@@ -77,11 +79,7 @@ struct vim_fault *registry_add(struct host *host, const char *id, const char *vm
         g_hash_table_remove(host->registered, id);
     }
     g_mutex_unlock(&host->registry);
-    return error == 0 ? NULL
-                      : fault_system_error(g_strerror(-error),
-                                           "the list of virtual machines cannot be "
-                                           "written: %s",
-                                           g_strerror(-error));
+    return error == 0 ? NULL : host_state_fault(error, "the list of virtual machines");
 }
 
 struct vim_fault *registry_remove(struct host *host, const char *id)
@@ -94,11 +92,7 @@ struct vim_fault *registry_remove(struct host *host, const char *id)
         g_hash_table_insert(host->registered, g_strdup(id), g_steal_pointer(&vmx_path));
     }
     g_mutex_unlock(&host->registry);
-    return error == 0 ? NULL
-                      : fault_system_error(g_strerror(-error),
-                                           "the list of virtual machines cannot be "
-                                           "written: %s",
-                                           g_strerror(-error));
+    return error == 0 ? NULL : host_state_fault(error, "the list of virtual machines");
 }
 
 struct vm *registry_find_path(struct host *host, const char *vmx_path)
@@ -128,8 +122,23 @@ static struct VirtualMachineConfigInfo *unreadable(const char *id, const char *v
     return config;
 }
 
+/* A .vmx, or a saved memory, that was being written when the host died. */
+static void remove_unfinished(struct host *host, const char *vmx_path)
+{
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    VIM_FAULT_AUTO fault = host_resolve(host, vmx_path, "vmPathName", &datastore, &path);
+    if (fault == NULL) {
+        g_autofree char *vmx = g_strconcat(path, FILE_NEW_SUFFIX, NULL);
+        g_autofree char *memory = datastore_path_with_suffix(path, VM_MEMORY_PART_SUFFIX);
+        (void)file_remove(datastore->fd, vmx);
+        (void)file_remove(datastore->fd, memory);
+    }
+}
+
 static void show_one(struct host *host, const char *id, const char *vmx_path)
 {
+    remove_unfinished(host, vmx_path);
     struct VirtualMachineConfigInfo *config = NULL;
     VIM_FAULT_AUTO fault = vm_load(host, vmx_path, &config);
     bool readable = fault == NULL;

@@ -91,6 +91,10 @@ struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const cha
 /* The value of a single key, freed with g_free, or NULL. */
 char *vm_load_key(struct host *host, const char *vmx_path, const char *key);
 
+/* Of the file with a suspended machine's memory, and of that file while it is written. */
+#define VM_MEMORY_SUFFIX ".vmss"
+#define VM_MEMORY_PART_SUFFIX ".vmss.part"
+
 /* The opened files of a start. */
 struct vm_files {
     GArray *files; /* of struct hypervisor_file; the fds are owned */

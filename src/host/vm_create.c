@@ -176,8 +176,7 @@ static struct vim_fault *make(struct host *host, const struct place *place, stru
     }
     int error = journal_begin(host, id, JOURNAL_CREATE, vmx_path, paths);
     if (error != 0) {
-        return fault_system_error(g_strerror(-error), "the journal cannot be written: %s",
-                                  g_strerror(-error));
+        return host_state_fault(error, "the journal");
     }
     struct vim_fault *fault = make_files(host, place, change, vmx_path);
     if (fault == NULL) {
@@ -384,10 +383,48 @@ struct vim_fault *vm_unregister_call(struct vim_call *call, const struct Unregis
     return fault;
 }
 
+static char *folder_of(const char *text)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    if (datastore_path_parse(text, -1, &path, &rule) != 0) {
+        return NULL;
+    }
+    g_autofree char *folder = datastore_path_dirname(path.path);
+    return datastore_path_format(path.datastore, folder);
+}
+
+/* What the host has written for the machine into its folder: words of serial ports, pictures of the screen. */
+static void add_written_files(struct vm *vm, const struct VirtualMachineConfigInfo *config, GPtrArray *paths)
+{
+    g_autofree char *folder = folder_of(vm->vmx_path);
+    for (uint32_t i = 0; i < config->hardware->device.n; i++) {
+        const struct VirtualDevice *device = config->hardware->device.items[i];
+        const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;
+        if (vim_is_a(device, &VirtualSerialPort_type) && vim_is_a(file, &VirtualDeviceFileBackingInfo_type)) {
+            g_autofree char *place = folder_of(file->fileName);
+            if (g_strcmp0(place, folder) == 0) {
+                g_ptr_array_add(paths, g_strdup(file->fileName));
+            }
+        }
+    }
+    for (int n = 0;; n++) {
+        g_autofree char *suffix = g_strdup_printf("-%d.png", n);
+        g_autofree char *picture = datastore_path_with_suffix(vm->vmx_path, suffix);
+        g_autofree char *path = NULL;
+        struct datastore *datastore = NULL;
+        VIM_FAULT_AUTO fault = host_resolve(vm->host, picture, "", &datastore, &path);
+        if (fault != NULL || !exists(datastore->fd, path)) {
+            break;
+        }
+        g_ptr_array_add(paths, g_steal_pointer(&picture));
+    }
+}
+
 /* All files that are the machine's own: its disks, .vmx and what stands beside it under its name. */
 static GPtrArray *owned_files(struct vm *vm, const struct VirtualMachineConfigInfo *config)
 {
-    static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", ".vmss", ".vmxf", NULL};
+    static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", VM_MEMORY_SUFFIX, ".vmxf", NULL};
     GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
     for (uint32_t i = 0; i < config->hardware->device.n; i++) {
         const struct VirtualDevice *device = config->hardware->device.items[i];
@@ -399,6 +436,7 @@ static GPtrArray *owned_files(struct vm *vm, const struct VirtualMachineConfigIn
     for (const char *const *suffix = suffixes; *suffix != NULL; suffix++) {
         g_ptr_array_add(paths, datastore_path_with_suffix(vm->vmx_path, *suffix));
     }
+    add_written_files(vm, config, paths);
     DATASTORE_PATH_AUTO(path);
     const char *rule = NULL;
     if (datastore_path_parse(vm->vmx_path, -1, &path, &rule) == 0) {
@@ -425,8 +463,7 @@ static struct vim_fault *destroy_run(struct vim_task *task, struct vm *vm, void 
     vim_free(config);
     int error = journal_begin(host, vm->id, JOURNAL_DESTROY, vm->vmx_path, paths);
     if (error != 0) {
-        return fault_system_error(g_strerror(-error), "the journal cannot be written: %s",
-                                  g_strerror(-error));
+        return host_state_fault(error, "the journal");
     }
     struct vim_fault *fault = registry_remove(host, vm->id);
     if (fault == NULL) {

@@ -257,8 +257,8 @@ static struct vim_fault *suspend_run(struct vim_task *task, struct vm *vm, void 
     if (fault != NULL) {
         return fault;
     }
-    g_autofree char *final = datastore_path_with_suffix(path, ".vmss");
-    g_autofree char *part = g_strconcat(final, ".part", NULL);
+    g_autofree char *final = datastore_path_with_suffix(path, VM_MEMORY_SUFFIX);
+    g_autofree char *part = datastore_path_with_suffix(path, VM_MEMORY_PART_SUFFIX);
     fault = save_memory(task, vm, datastore->fd, part, final);
     enum hypervisor_vm_state state = HYPERVISOR_VM_GONE;
     if (fault != NULL &&

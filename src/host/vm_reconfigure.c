@@ -3,11 +3,12 @@
  * ReconfigVM_Task.
  *
  *   check in memory -> [journal] make new disks -> plug into the running machine -> .vmx: COMMIT
- *                   -> [journal gone] -> show -> delete files of removed disks
+ *                   -> delete files of removed disks -> [journal gone] -> show
  *
  * A fault before the commit unplugs what was plugged and removes the new disks' files; what was unplugged,
- * edited or grown in the running machine by then stays so until it is powered off. After a crash before the
- * commit the next start removes the new disks' files.
+ * edited or grown in the running machine by then stays so until it is powered off. After a crash the next
+ * start removes the files of disks that the .vmx does not name: new ones before the commit, removed ones
+ * after it. What a crash left plugged stays so until another device is to take its place.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,10 +27,13 @@ static struct vim_fault *plug(struct vm *vm, const struct vm_change *change,
 {
     struct hypervisor_file file = {.fd = -1};
     g_autofree char *message = NULL;
+    g_autofree char *ignored = NULL;
     struct vim_fault *fault = vm_files_open_device(vm->host, device, &file);
     if (fault != NULL) {
         return fault;
     }
+    /* The place is free by the configuration: what a crash before its commit left there goes. */
+    (void)hypervisor_vm_unplug(vm->host->hypervisor, vm->id, device, &ignored);
     int error = hypervisor_vm_plug(vm->host->hypervisor, vm->id, change->config, device,
                                    file.fd >= 0 ? &file : NULL, &message);
     if (file.fd >= 0) {
@@ -141,15 +145,34 @@ static char *folder_of(const char *vmx_path)
     return datastore_path_format(path.datastore, folder);
 }
 
+/* The files that the .vmx decides about: those of new disks and of removed ones. */
+static GPtrArray *journaled_paths(struct vm_change *change)
+{
+    GPtrArray *paths = vm_change_paths(change);
+    for (guint i = 0; i < change->removed_files->len; i++) {
+        vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
+    }
+    return paths;
+}
+
+static void delete_removed(struct vm *vm, const struct vm_change *change)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < change->removed_files->len; i++) {
+        vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
+    }
+    journal_remove_files(vm->host, paths);
+}
+
 static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfigInfo *before,
                                 struct vm_change *change, bool running)
 {
-    g_autoptr(GPtrArray) paths = vm_change_paths(change);
+    g_autoptr(GPtrArray) made = vm_change_paths(change);
+    g_autoptr(GPtrArray) paths = journaled_paths(change);
     if (paths->len > 0) {
         int error = journal_begin(vm->host, vm->id, JOURNAL_DISKS, vm->vmx_path, paths);
         if (error != 0) {
-            return fault_system_error(g_strerror(-error), "the journal cannot be written: %s",
-                                      g_strerror(-error));
+            return host_state_fault(error, "the journal");
         }
     }
     struct vim_fault *fault = vm_change_make_disks(vm->host, change);
@@ -163,21 +186,14 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
         fault = vm_save(vm->host, vm->vmx_path, change->config);
     }
     if (fault != NULL) {
-        journal_remove_files(vm->host, paths);
+        journal_remove_files(vm->host, made);
+    } else {
+        delete_removed(vm, change);
     }
     if (paths->len > 0) {
         (void)journal_end(vm->host, vm->id);
     }
     return fault;
-}
-
-static void delete_removed(struct vm *vm, const struct vm_change *change)
-{
-    for (guint i = 0; i < change->removed_files->len; i++) {
-        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-        vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
-        journal_remove_files(vm->host, paths);
-    }
 }
 
 static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, void *data)
@@ -198,7 +214,6 @@ static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, v
         fault = commit(vm, before, change, running);
     }
     if (fault == NULL) {
-        delete_removed(vm, change);
         vm_set_config(vm, g_steal_pointer(&change->config));
         vm_event(vm, task, VmReconfiguredEvent, "%s was reconfigured", vm->vmx_path);
     }

@@ -88,3 +88,10 @@ class Shell(Stream):
         if status != "0":
             raise GuestError(f"{command!r} gave {status}: {output}")
         return output
+
+    def wait_for(self, command: str, expected: str, timeout_s: float = 20) -> None:
+        """Runs the command until it writes this, for what the guest itself takes a moment to see."""
+        deadline = time.monotonic() + timeout_s
+        while (output := self.run(command)) != expected:
+            if time.monotonic() > deadline:
+                raise GuestError(f"{command!r} still writes {output!r} after {timeout_s} s")
