@@ -8,9 +8,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <wslay/wslay.h>
 
+#include "base/random.h"
 #include "base/buffer.h"
 
 enum {
@@ -65,15 +65,6 @@ static ssize_t on_send(wslay_event_context_ptr frames, const uint8_t *bytes, siz
     bool later = result == CURLE_AGAIN || result == CURLE_OK;
     wslay_event_set_error(frames, later ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
-}
-
-static void random_bytes(void *bytes, size_t size)
-{
-    ssize_t got;
-    do {
-        got = getrandom(bytes, size, 0); /* up to 256 bytes come whole */
-    } while (got < 0 && errno == EINTR);
-    g_assert(got == (ssize_t)size);
 }
 
 static int on_genmask(wslay_event_context_ptr frames, uint8_t *bytes, size_t size, void *data)

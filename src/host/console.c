@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "base/file.h"
 #include "host/vm.h"
 #include "vim/event.h"
@@ -66,21 +66,6 @@ void host_tickets_free(struct host *host)
     }
 }
 
-static char *random_text(void)
-{
-    unsigned char bytes[TICKET_BYTES];
-    size_t have = 0;
-    while (have < sizeof(bytes)) {
-        ssize_t got = getrandom(bytes + have, sizeof(bytes) - have, 0);
-        have += got > 0 ? (size_t)got : 0;
-    }
-    char *text = g_malloc(2 * sizeof(bytes) + 1);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        g_snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    }
-    return text;
-}
-
 struct vim_fault *vm_acquire_ticket_call(struct vim_call *call, const struct AcquireTicket_args *args,
                                          struct AcquireTicket_result *ret)
 {
@@ -106,7 +91,7 @@ struct vim_fault *vm_acquire_ticket_call(struct vim_call *call, const struct Acq
     ticket->vm_id = g_strdup(vm->id);
     ticket->serial = serial;
     ticket->expires_ms = now_ms(host) + TICKET_LIFE_MS;
-    char *text = random_text();
+    char *text = random_hex(TICKET_BYTES);
     ret->returnval = VirtualMachineTicket_new();
     ret->returnval->ticket = g_strdup(text);
     ret->returnval->cfgFile = g_strdup(vm->vmx_path);

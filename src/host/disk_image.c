@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "base/file.h"
 #include "host/datastore_path.h"
 #include "host/qemu_img.h"
@@ -24,6 +25,7 @@
 
 enum {
     FILE_MODE = 0600,
+    UUID_RANDOM_BYTES = 13,
     QCOW2_HEADER_BYTES = 104, /* of version 3, the shortest; of version 2 there is as much in any image */
     TIMEOUT_MS = 60 * 1000,   /* of what does not depend on the capacity */
     EAGER_BYTES_PER_MS = 20 * 1000, /* the slowest storage that is waited for */
@@ -373,6 +375,13 @@ static int plan_descriptor(const struct disk_image_options *options, const char 
         return -EINVAL;
     }
     return 0;
+}
+
+void disk_image_new_uuid(char ret[37])
+{
+    uint8_t random[UUID_RANDOM_BYTES];
+    random_bytes(random, sizeof(random));
+    vmdk_uuid_from_random(random, ret);
 }
 
 int disk_image_create(int dir_fd, const char *path, const struct disk_image_options *options,

@@ -26,7 +26,7 @@ struct disk_image_options {
     int64_t capacity_bytes; /* a multiple of 512, above 0 */
     enum disk_image_provisioning provisioning;
     const char *adapter_type; /* see struct vmdk_new_options */
-    const char *uuid;         /* as the VI API writes it (vmdk_uuid_from_random), or NULL for none */
+    const char *uuid;         /* as the VI API writes it (disk_image_new_uuid), or NULL for none */
     int64_t timeout_ms;       /* 0: a minute, and for eager ones time enough for 20 MB/s */
 };
 
@@ -40,6 +40,9 @@ struct disk_image_info {
     char *adapter_type; /* owned: "lsilogic"; "" when the descriptor does not say */
     char *parent_path;  /* owned: the parent's descriptor on the datastore, or NULL */
 };
+
+/* A UUID for a new disk, as the VI API writes it. */
+void disk_image_new_uuid(char ret[37]);
 
 /* Makes a disk; the folder must exist. -EEXIST: one of the two files is there already. */
 int disk_image_create(int dir_fd, const char *path, const struct disk_image_options *options,

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,20 +24,8 @@
 
 enum {
     DATA_MODE = 0600,
-    UUID_RANDOM_BYTES = 13,
 };
 static const int64_t max_capacity_kb = INT64_C(62) << 30; /* 62 TB: what the VI API allows */
-
-static void new_uuid(char ret[37])
-{
-    uint8_t random[UUID_RANDOM_BYTES];
-    size_t have = 0;
-    while (have < sizeof(random)) {
-        ssize_t n = getrandom(random + have, sizeof(random) - have, 0);
-        have += n > 0 ? (size_t)n : 0;
-    }
-    vmdk_uuid_from_random(random, ret);
-}
 
 bool disk_is_ours(const struct file_place *place, struct disk_image_info *ret)
 {
@@ -92,7 +79,7 @@ static int plan_copy(const struct file_place *from, const struct disk_image_info
                      const struct disk_copy *options, struct vmdk **ret)
 {
     char uuid[37];
-    new_uuid(uuid);
+    disk_image_new_uuid(uuid);
     enum disk_image_provisioning provisioning =
         options->provisioning != 0 ? options->provisioning : info->provisioning;
     if (provisioning == info->provisioning && options->adapter_type == NULL && options->keep_uuid) {
@@ -412,7 +399,7 @@ static struct vim_fault *create_run(struct vim_task *task, const struct disk_tas
 {
     char uuid[37];
     g_autofree char *message = NULL;
-    new_uuid(uuid);
+    disk_image_new_uuid(uuid);
     const struct disk_image_options options = {
         .capacity_bytes = work->capacity_kb * 1024,
         .provisioning = work->copy.provisioning,

@@ -128,7 +128,7 @@ void journal_recover(struct host *host);
 /* ---- registry.c: which machines there are ----------------------------------------------------------- */
 
 int registry_load(struct host *host, char **ret_message);
-/* A new id, never used before. */
+/* A new id, which no registered machine has or had. */
 char *registry_new_id(struct host *host);
 /* Adds and removes; the file is written before this returns. */
 struct vim_fault *registry_add(struct host *host, const char *id, const char *vmx_path);

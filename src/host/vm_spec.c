@@ -400,6 +400,15 @@ static struct vim_fault *prepare_new_disk(struct device_changes *d, struct Virtu
         g_free(backing->fileName);
         backing->fileName = path;
     }
+    if (backing->uuid == NULL || backing->uuid[0] == '\0') {
+        char uuid[37];
+        disk_image_new_uuid(uuid);
+        vim_set_string(&backing->uuid, uuid);
+    } else if (!g_uuid_string_is_valid(backing->uuid)) {
+        g_autofree char *uuid = property_of(index, "backing.uuid");
+        return fault_invalid_device_backing(uuid, (int32_t)index, "%s: \"%s\" is not a UUID", uuid,
+                                            backing->uuid);
+    }
     g_ptr_array_add(d->change->new_disks, disk);
     return NULL;
 }
@@ -840,6 +849,7 @@ static struct vim_fault *make_disk(struct host *host, struct VirtualDisk *disk)
                         : thin ? DISK_IMAGE_THIN
                                : DISK_IMAGE_THICK_LAZY,
         .adapter_type = "lsilogic",
+        .uuid = backing->uuid,
     };
     int error = disk_image_create(datastore->fd, path, &options, &message);
     return error == 0 ? NULL : host_file_fault(backing->fileName, error, message);

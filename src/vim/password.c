@@ -9,7 +9,8 @@
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "base/random.h"
 
 #define RANDOM_CHARACTERS 20
 
@@ -89,13 +90,7 @@ char *password_random(void)
     char *password = g_new0(char, RANDOM_CHARACTERS + 1);
 
     for (int i = 0; i < RANDOM_CHARACTERS;) {
-        if (getrandom(&byte, 1, 0) != 1) {
-            if (errno == EINTR) {
-                continue;
-            }
-            password_wipe(password);
-            return NULL;
-        }
+        random_bytes(&byte, 1);
         if (byte < 256 / n * n) { /* otherwise the first letters would be more likely */
             password[i++] = alphabet[byte % n];
         }

@@ -23,7 +23,7 @@ bool password_verify(const char *password, const char *hash);
 
 /*
  * A new password: 20 characters that are not mistaken for one another, 115 bits. Freed with
- * password_wipe(). NULL when the system gives no random bytes.
+ * password_wipe().
  */
 char *password_random(void);
 

@@ -8,10 +8,9 @@
  */
 #include "vim/session.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "base/random.h"
 #include "vim/authorization.h"
 #include "vim/event.h"
 #include "vim/faults.h"
@@ -62,24 +61,6 @@ static int64_t now_ms(const struct vim_sessions *sessions)
 {
     const struct vim_environment *environment = &sessions->server->environment;
     return environment->monotonic_ms(environment->data);
-}
-
-static char *random_secret(void)
-{
-    unsigned char bytes[SECRET_BYTES];
-    size_t got = 0;
-    while (got < sizeof(bytes)) {
-        ssize_t n = getrandom(bytes + got, sizeof(bytes) - got, 0);
-        if (n < 0 && errno != EINTR) {
-            g_error("the system gives no random numbers: %s", g_strerror(errno));
-        }
-        got += n > 0 ? (size_t)n : 0;
-    }
-    GString *text = g_string_sized_new(2 * sizeof(bytes));
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        g_string_append_printf(text, "%02x", bytes[i]);
-    }
-    return g_string_free(text, FALSE);
 }
 
 /* Text from outside as others may be shown it: valid, without control characters, of limited length. */
@@ -174,7 +155,7 @@ static struct vim_session *session_new(struct vim_sessions *sessions, const stru
     g_atomic_ref_count_init(&session->references);
     g_atomic_ref_count_inc(&sessions->references);
     session->sessions = sessions;
-    session->secret = random_secret();
+    session->secret = random_hex(SECRET_BYTES);
     session->key = g_uuid_string_random();
     session->user_name = g_strdup(user->name);
     session->full_name = g_strdup(user->full_name);
@@ -809,7 +790,7 @@ static struct vim_fault *acquire_clone_ticket(struct vim_call *call,
     (void)args;
     struct vim_sessions *sessions = call->server->sessions;
     struct ticket *ticket = g_new0(struct ticket, 1);
-    ticket->secret = random_secret();
+    ticket->secret = random_hex(SECRET_BYTES);
     ticket->session_key = g_strdup(call->session->key);
     ticket->end_ms = now_ms(sessions) + TICKET_LIFE_MS;
     ret->returnval = g_strdup(ticket->secret);

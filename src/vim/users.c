@@ -248,7 +248,7 @@ static int make_first_user(struct users *users, const struct users_options *opti
     char *random = options->first_password == NULL ? password_random() : NULL;
     const char *password = options->first_password ?: random;
     char *hash = NULL;
-    int r = password == NULL ? -EIO : !is_name(name) ? -EINVAL : 0;
+    int r = is_name(name) ? 0 : -EINVAL;
 
     if (r == 0 && password_check_quality(password) != 0) {
         r = -EKEYREJECTED;

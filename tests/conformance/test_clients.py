@@ -61,7 +61,9 @@ class VirshTest(unittest.TestCase):
         self.assertRegex(self.virsh("list", "--all"), r"web1\s+(running|shut off|paused)")
         self.assertIn("datastore1", self.virsh("pool-list"))
         self.assertIn("vSwitch0", self.virsh("net-list"))
-        self.virsh("vol-list", "datastore1")
+        self.assertRegex(self.virsh("vol-list", "datastore1"), r"web1/web1.vmdk\s+\[datastore1\] web1/web1.vmdk")
+        volume = self.virsh("vol-dumpxml", "web1/web1.vmdk", "datastore1")
+        self.assertRegex(volume, r"<capacity unit='bytes'>67108864</capacity>")
 
     def test_descriptions(self) -> None:
         info = self.virsh("dominfo", "web1")
