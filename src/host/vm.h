@@ -182,6 +182,10 @@ struct vim_fault *vm_check_privileges(struct vim_call *call, const struct Virtua
 /* The same for what the spec uses: space on datastores, networks to connect to. */
 struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec);
 
+/* The same for what a .vmx names that is about to be registered: whoever wrote it need not have been allowed
+ * to use that. */
+struct vim_fault *vm_check_file_access(struct vim_call *call, const char *vmx_path);
+
 /* ---- vm_devices.c: device keys, unit numbers, labels ------------------------------------------------- */
 
 struct VirtualDevice *vm_device_by_key(const struct VirtualMachineConfigInfo *config, int32_t key);
@@ -205,6 +209,8 @@ VM_METHOD(vm_reset_call, ResetVM_Task);
 VM_METHOD(vm_suspend_call, SuspendVM_Task);
 struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args);
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
+/* Brings the devices of a machine that was found running to what its .vmx says: a change was cut off. */
+void vm_reconcile_devices(struct vm *vm);
 VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
 /* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */

@@ -86,6 +86,28 @@ static struct vim_fault *check_datastore(struct vim_call *call, const char *text
                          : vim_call_require(call, &datastore->ref, VIM_PRIVILEGE_DATASTORE_ALLOCATE_SPACE);
 }
 
+static struct vim_fault *check_extra(struct vim_call *call, const struct OptionValue *option)
+{
+    const char *value = vim_any_get_string(option->value);
+    bool boot_file = g_str_equal(option->key, "tenkyu.kernel") || g_str_equal(option->key, "tenkyu.initrd");
+    return boot_file && value != NULL && value[0] != '\0' ? check_datastore(call, value, option->key) : NULL;
+}
+
+static struct vim_fault *check_device(struct vim_call *call, const struct VirtualDevice *device,
+                                      const char *property)
+{
+    const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;
+    if (vim_is_a(file, &VirtualDeviceFileBackingInfo_type) && file->fileName != NULL &&
+        file->fileName[0] != '\0') {
+        return check_datastore(call, file->fileName, property);
+    }
+    if (vim_is_a(device, &VirtualEthernetCard_type)) {
+        struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
+        return vim_call_require(call, &network, VIM_PRIVILEGE_NETWORK_ASSIGN);
+    }
+    return NULL;
+}
+
 struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMachineConfigSpec *spec)
 {
     struct vim_fault *fault = NULL;
@@ -93,27 +115,34 @@ struct vim_fault *vm_check_access(struct vim_call *call, const struct VirtualMac
         fault = check_datastore(call, spec->files->vmPathName, "files.vmPathName");
     }
     for (uint32_t i = 0; i < spec->extraConfig.n && fault == NULL; i++) {
-        const struct OptionValue *option = spec->extraConfig.items[i];
-        const char *value = vim_any_get_string(option->value);
-        bool boot_file =
-            g_str_equal(option->key, "tenkyu.kernel") || g_str_equal(option->key, "tenkyu.initrd");
-        if (boot_file && value != NULL && value[0] != '\0') {
-            fault = check_datastore(call, value, option->key);
-        }
+        fault = check_extra(call, spec->extraConfig.items[i]);
     }
     for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
-        const struct VirtualDevice *device = spec->deviceChange.items[i]->device;
-        const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;
-        if (spec->deviceChange.items[i]->operation == VirtualDeviceConfigSpecOperation_remove) {
-            continue;
-        }
-        if (vim_is_a(file, &VirtualDeviceFileBackingInfo_type) && file->fileName != NULL &&
-            file->fileName[0] != '\0') {
-            fault = check_datastore(call, file->fileName, "deviceChange.device.backing.fileName");
-        } else if (vim_is_a(device, &VirtualEthernetCard_type)) {
-            struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
-            fault = vim_call_require(call, &network, VIM_PRIVILEGE_NETWORK_ASSIGN);
+        const struct VirtualDeviceConfigSpec *change = spec->deviceChange.items[i];
+        if (change->operation != VirtualDeviceConfigSpecOperation_remove) {
+            fault = check_device(call, change->device, "deviceChange.device.backing.fileName");
         }
     }
+    return fault;
+}
+
+struct vim_fault *vm_check_file_access(struct vim_call *call, const char *vmx_path)
+{
+    struct VirtualMachineConfigInfo *config = NULL;
+    struct vim_fault *fault = check_datastore(call, vmx_path, "path");
+    if (fault != NULL) {
+        return fault;
+    }
+    VIM_FAULT_AUTO unreadable = vm_load(call->server->hooks_data, vmx_path, &config);
+    if (unreadable != NULL) {
+        return NULL; /* the task will say so */
+    }
+    for (uint32_t i = 0; fault == NULL && i < config->extraConfig.n; i++) {
+        fault = check_extra(call, config->extraConfig.items[i]);
+    }
+    for (uint32_t i = 0; fault == NULL && i < config->hardware->device.n; i++) {
+        fault = check_device(call, config->hardware->device.items[i], "path");
+    }
+    vim_free(config);
     return fault;
 }

@@ -335,6 +335,10 @@ static struct vim_fault *register_vm(struct vim_call *call, const struct Registe
     if (args->asTemplate) {
         return fault_invalid_argument("asTemplate", "a standalone host has no templates");
     }
+    struct vim_fault *fault = vm_check_file_access(call, args->path);
+    if (fault != NULL) {
+        return fault;
+    }
     struct registration *registration = g_new0(struct registration, 1);
     registration->host = call->server->hooks_data;
     registration->path = g_strdup(args->path);

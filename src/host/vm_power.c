@@ -335,6 +335,7 @@ void vm_adopted(struct vm *vm)
         g_warning("%s: %s", vm->id, fault->message);
     }
     vm_set_power_state(vm, VirtualMachinePowerState_poweredOn);
+    vm_reconcile_devices(vm);
 }
 
 /* On the hypervisor's event thread. An end that an operation asked for is shown by that operation. */

@@ -5,10 +5,10 @@
  *   check in memory -> [journal] make new disks -> plug into the running machine -> .vmx: COMMIT
  *                   -> delete files of removed disks -> [journal gone] -> show
  *
- * A fault before the commit unplugs what was plugged and removes the new disks' files; what was unplugged,
- * edited or grown in the running machine by then stays so until it is powered off. After a crash the next
- * start removes the files of disks that the .vmx does not name: new ones before the commit, removed ones
- * after it. What a crash left plugged stays so until another device is to take its place.
+ * A fault before the commit takes the running machine back the way it came and removes the new disks' files;
+ * only a disk that has grown stays so. After a crash the next start removes the files of disks that the .vmx
+ * does not name (new ones before the commit, removed ones after it) and brings the devices of the running
+ * machine to what the .vmx says.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,88 +22,188 @@
 
 /* ---- the running machine ---------------------------------------------------------------------------- */
 
-static struct vim_fault *plug(struct vm *vm, const struct vm_change *change,
+static struct vim_fault *device_fault(const struct VirtualDevice *device, int error, const char *message)
+{
+    return error == 0 ? NULL
+                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
+}
+
+static struct vim_fault *plug(struct vm *vm, const struct VirtualMachineConfigInfo *config,
                               const struct VirtualDevice *device)
 {
     struct hypervisor_file file = {.fd = -1};
     g_autofree char *message = NULL;
-    g_autofree char *ignored = NULL;
     struct vim_fault *fault = vm_files_open_device(vm->host, device, &file);
     if (fault != NULL) {
         return fault;
     }
-    /* The place is free by the configuration: what a crash before its commit left there goes. */
-    (void)hypervisor_vm_unplug(vm->host->hypervisor, vm->id, device, &ignored);
-    int error = hypervisor_vm_plug(vm->host->hypervisor, vm->id, change->config, device,
-                                   file.fd >= 0 ? &file : NULL, &message);
+    int error = hypervisor_vm_plug(vm->host->hypervisor, vm->id, config, device, file.fd >= 0 ? &file : NULL,
+                                   &message);
     if (file.fd >= 0) {
         close(file.fd);
     }
-    return error == 0 ? NULL
-                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
+    return device_fault(device, error, message);
 }
 
 static struct vim_fault *unplug(struct vm *vm, const struct VirtualDevice *device)
 {
     g_autofree char *message = NULL;
     int error = hypervisor_vm_unplug(vm->host->hypervisor, vm->id, device, &message);
-    return error == 0 ? NULL
-                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
+    return device_fault(device, error, message);
 }
 
-static struct vim_fault *edit_running(struct vm *vm, const struct VirtualMachineConfigInfo *before,
-                                      const struct VirtualDevice *device)
+static struct vim_fault *change_medium(struct vm *vm, const struct VirtualDevice *drive)
 {
-    struct hypervisor *hv = vm->host->hypervisor;
+    struct hypervisor_file file = {.fd = -1};
     g_autofree char *message = NULL;
-    int error = 0;
-    bool connected = device->connectable == NULL || device->connectable->connected;
-    if (vim_is_a(device, &VirtualDisk_type)) {
-        const struct VirtualDisk *old = (const struct VirtualDisk *)vm_device_by_key(before, device->key);
-        const struct VirtualDisk *disk = (const struct VirtualDisk *)device;
-        if (disk->capacityInKB != old->capacityInKB) {
-            error = hypervisor_vm_resize_disk(hv, vm->id, device, disk->capacityInKB * 1024, &message);
-        }
-    } else if (vim_is_a(device, &VirtualEthernetCard_type)) {
-        error = hypervisor_vm_set_link(hv, vm->id, device, connected, &message);
-    } else if (vim_is_a(device, &VirtualCdrom_type)) {
-        struct hypervisor_file file = {.fd = -1};
-        struct vim_fault *fault = connected ? vm_files_open_device(vm->host, device, &file) : NULL;
-        if (fault != NULL) {
-            return fault;
-        }
-        error = hypervisor_vm_change_medium(hv, vm->id, device, file.fd >= 0 ? &file : NULL, &message);
-        if (file.fd >= 0) {
-            close(file.fd);
-        }
+    bool connected = drive->connectable == NULL || drive->connectable->connected;
+    struct vim_fault *fault = connected ? vm_files_open_device(vm->host, drive, &file) : NULL;
+    if (fault != NULL) {
+        return fault;
     }
-    return error == 0 ? NULL
-                      : fault_system_error(g_strerror(-error), "%s: %s", device->deviceInfo->label, message);
+    int error = hypervisor_vm_change_medium(vm->host->hypervisor, vm->id, drive, file.fd >= 0 ? &file : NULL,
+                                            &message);
+    if (file.fd >= 0) {
+        close(file.fd);
+    }
+    return device_fault(drive, error, message);
 }
 
-/* Brings the running machine to the new configuration; what was plugged is unplugged again on a fault. */
-static struct vim_fault *change_running(struct vm *vm, const struct VirtualMachineConfigInfo *before,
-                                        const struct vm_change *change)
+/* What of a device can be edited so that editing it back undoes it: links and media. */
+static struct vim_fault *edit(struct vm *vm, const struct VirtualDevice *device)
 {
+    if (vim_is_a(device, &VirtualCdrom_type) || vim_is_a(device, &VirtualFloppy_type)) {
+        return change_medium(vm, device);
+    }
+    if (vim_is_a(device, &VirtualEthernetCard_type)) {
+        g_autofree char *message = NULL;
+        bool connected = device->connectable == NULL || device->connectable->connected;
+        int error = hypervisor_vm_set_link(vm->host->hypervisor, vm->id, device, connected, &message);
+        return device_fault(device, error, message);
+    }
+    return NULL;
+}
+
+static struct vim_fault *resize(struct vm *vm, const struct VirtualMachineConfigInfo *before,
+                                const struct VirtualDevice *device)
+{
+    g_autofree char *message = NULL;
+    const struct VirtualDisk *disk = (const struct VirtualDisk *)device;
+    if (!vim_is_a(device, &VirtualDisk_type) ||
+        disk->capacityInKB ==
+            ((const struct VirtualDisk *)vm_device_by_key(before, device->key))->capacityInKB) {
+        return NULL;
+    }
+    int error =
+        hypervisor_vm_resize_disk(vm->host->hypervisor, vm->id, device, disk->capacityInKB * 1024, &message);
+    return device_fault(device, error, message);
+}
+
+/* A change of the running machine, and how far it has come, so that it can be undone. */
+struct running_change {
+    struct vm *vm;
+    const struct VirtualMachineConfigInfo *before;
+    const struct vm_change *change;
+    guint removed; /* the first so many of change->removed */
+    guint edited;
+    guint added;
+};
+
+/* Brings the running machine to the new configuration. Disks grow last: nothing makes them smaller again. */
+static struct vim_fault *change_running(struct running_change *r)
+{
+    const struct vm_change *change = r->change;
     struct vim_fault *fault = NULL;
-    guint plugged = 0;
-    for (guint i = 0; i < change->removed->len && fault == NULL; i++) {
-        fault = unplug(vm, g_ptr_array_index(change->removed, i));
+    while (fault == NULL && r->removed < change->removed->len) {
+        fault = unplug(r->vm, g_ptr_array_index(change->removed, r->removed));
+        r->removed += fault == NULL;
     }
-    for (guint i = 0; i < change->edited->len && fault == NULL; i++) {
-        fault = edit_running(vm, before, g_ptr_array_index(change->edited, i));
+    while (fault == NULL && r->edited < change->edited->len) {
+        fault = edit(r->vm, g_ptr_array_index(change->edited, r->edited));
+        r->edited += fault == NULL;
     }
-    while (fault == NULL && plugged < change->added->len) {
-        fault = plug(vm, change, g_ptr_array_index(change->added, plugged));
-        plugged += fault == NULL;
+    while (fault == NULL && r->added < change->added->len) {
+        fault = plug(r->vm, change->config, g_ptr_array_index(change->added, r->added));
+        r->added += fault == NULL;
     }
-    for (guint i = 0; fault != NULL && i < plugged; i++) {
-        VIM_FAULT_AUTO second = unplug(vm, g_ptr_array_index(change->added, i));
-        if (second != NULL) {
-            g_warning("%s: %s", vm->id, second->message);
-        }
+    for (guint i = 0; fault == NULL && i < change->edited->len; i++) {
+        fault = resize(r->vm, r->before, g_ptr_array_index(change->edited, i));
     }
     return fault;
+}
+
+static void warn(struct vm *vm, struct vim_fault *fault)
+{
+    if (fault != NULL) {
+        g_warning("%s: %s", vm->id, fault->message);
+        vim_fault_free(fault);
+    }
+}
+
+/* The way back, in the other direction; what cannot be undone is logged. */
+static void undo_running(struct running_change *r)
+{
+    while (r->added > 0) {
+        warn(r->vm, unplug(r->vm, g_ptr_array_index(r->change->added, --r->added)));
+    }
+    while (r->edited > 0) {
+        const struct VirtualDevice *device = g_ptr_array_index(r->change->edited, --r->edited);
+        warn(r->vm, edit(r->vm, vm_device_by_key(r->before, device->key)));
+    }
+    while (r->removed > 0) {
+        warn(r->vm, plug(r->vm, r->before, g_ptr_array_index(r->change->removed, --r->removed)));
+    }
+}
+
+static bool has_key(const int32_t *keys, size_t n, int32_t key)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (keys[i] == key) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the device can be missing from a machine that runs: because a change was taking it away. */
+static bool is_pluggable(const struct VirtualDevice *device, bool controller)
+{
+    return controller ? vim_is_a(device, &VirtualSCSIController_type) ||
+                            vim_is_a(device, &VirtualSATAController_type) ||
+                            vim_is_a(device, &VirtualNVMEController_type)
+                      : vim_is_a(device, &VirtualDisk_type) || vim_is_a(device, &VirtualEthernetCard_type);
+}
+
+void vm_reconcile_devices(struct vm *vm)
+{
+    struct VirtualMachineConfigInfo *config = vm_config(vm);
+    g_autofree char *message = NULL;
+    g_autofree int32_t *keys = NULL;
+    size_t n = 0;
+    int error = config == NULL ? -ENOENT
+                               : hypervisor_vm_get_devices(vm->host->hypervisor, vm->id, &keys, &n, &message);
+    if (error != 0) {
+        vim_free(config);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (vm_device_by_key(config, keys[i]) == NULL) {
+            struct VirtualDevice stray = {.vim_type = &VirtualDevice_type, .key = keys[i]};
+            struct Description label = {.vim_type = &Description_type,
+                                        .label = "a device that was being added"};
+            stray.deviceInfo = &label;
+            warn(vm, unplug(vm, &stray));
+        }
+    }
+    for (int controller = 1; controller >= 0; controller--) {
+        for (uint32_t i = 0; i < config->hardware->device.n; i++) {
+            const struct VirtualDevice *device = config->hardware->device.items[i];
+            if (is_pluggable(device, controller == 1) && !has_key(keys, n, device->key)) {
+                warn(vm, plug(vm, config, device));
+            }
+        }
+    }
+    vim_free(config);
 }
 
 /* Disks of a machine that is off grow in their files; of a running one the descriptor follows. */
@@ -175,9 +275,10 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
             return host_state_fault(error, "the journal");
         }
     }
+    struct running_change running_change = {.vm = vm, .before = before, .change = change};
     struct vim_fault *fault = vm_change_make_disks(vm->host, change);
     if (fault == NULL && running) {
-        fault = change_running(vm, before, change);
+        fault = change_running(&running_change);
     }
     if (fault == NULL) {
         fault = grow_disks(vm, before, change, running);
@@ -186,6 +287,7 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
         fault = vm_save(vm->host, vm->vmx_path, change->config);
     }
     if (fault != NULL) {
+        undo_running(&running_change);
         journal_remove_files(vm->host, made);
     } else {
         delete_removed(vm, change);

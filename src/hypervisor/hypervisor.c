@@ -148,6 +148,12 @@ int hypervisor_vm_unplug(struct hypervisor *hv, const char *id, const struct Vir
     return CALL(hv, unplug, id, device);
 }
 
+int hypervisor_vm_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                              char **ret_message)
+{
+    return CALL(hv, get_devices, id, ret_keys, ret_n);
+}
+
 int hypervisor_vm_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                                 const struct hypervisor_file *file, char **ret_message)
 {

@@ -48,6 +48,7 @@ struct hypervisor_start {
     size_t n_files;
     int state_fd; /* saved state to resume from, read from the start of the file, or -1 to boot */
     int log_fd;   /* where the backend's own messages go (appended), or -1 */
+    int lock_fd;  /* kept open, as the same open file, as long as the virtual machine runs: or -1 */
 };
 
 enum hypervisor_vm_state {
@@ -151,6 +152,10 @@ int hypervisor_vm_plug(struct hypervisor *hv, const char *id, const struct Virtu
                        char **ret_message);
 int hypervisor_vm_unplug(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                          char **ret_message);
+/* The keys of the devices that the running machine really has, as far as they were not soldered to its board;
+ * *ret_keys is freed with g_free. -ENOTSUP: the backend has no devices. */
+int hypervisor_vm_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                              char **ret_message);
 /* Changes the medium of a CD or floppy drive; file NULL ejects. */
 int hypervisor_vm_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                                 const struct hypervisor_file *file, char **ret_message);

@@ -31,6 +31,8 @@ struct hypervisor_ops {
                 const struct VirtualDevice *device, const struct hypervisor_file *file, char **ret_message);
     int (*unplug)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                   char **ret_message);
+    int (*get_devices)(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                       char **ret_message);
     int (*change_medium)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                          const struct hypervisor_file *file, char **ret_message);
     int (*set_link)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device, bool connected,

@@ -20,8 +20,8 @@ struct vim_authorization *vim_authorization_new(struct vim_server *server, char 
  * To be called once, when server->root_folder is set and the inventory is filled (permissions of entities that
  * do not exist are dropped here), before the server is opened; no lock held. Names the AuthorizationManager,
  * whose properties are kept current from here on, as is ManagedEntity.permission. On the first start the user
- * server->first_admin becomes administrator. -EBADMSG when nobody is administrator, or another negative errno; *ret_message
- * is a sentence for people.
+ * server->first_admin becomes administrator. -EBADMSG when nobody is administrator, or another negative errno;
+ * *ret_message is a sentence for people.
  */
 int vim_authorization_attach(struct vim_authorization *authorization, const struct vim_ref *manager,
                              char **ret_message);

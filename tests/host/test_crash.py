@@ -214,7 +214,7 @@ class KilledAtEachStep(CrashTest):
         self.assertEqual({}, tree(self.datastore))
 
 
-class NoSpaceAtEachStep(CrashTest):
+class NoSpaceTest(CrashTest):
     """Every call that may find the disk full does so once: the fault is NoDiskSpace, and all is as before."""
 
     def full(self, operation: Callable[[], Any]) -> int:
@@ -238,6 +238,8 @@ class NoSpaceAtEachStep(CrashTest):
                 self.assertEqual(registered, (self.host.state / "vms.json").read_bytes())
         self.fail(f"{STEPS_MAX} steps")
 
+
+class NoSpaceAtEachStep(NoSpaceTest):
     def test_create_and_reconfigure(self) -> None:
         self.client.create("first")
         self.assertGreater(self.full(lambda: self.client.create("web", vi.controller(), vi.disk(8))), 8)
@@ -294,8 +296,14 @@ class FullDatastore(unittest.TestCase):
         self.assertEqual([], list((host.state / "journal").iterdir()))
 
 
-class RunningMachines(CrashTest):
+class RunningMachines(NoSpaceTest):
     hypervisor = "qemu"
+
+    def open_disks(self) -> list[str]:
+        """The data files that the one QEMU has open; one that was removed meanwhile ends in \" (deleted)\"."""
+        (process,) = self.host.qemu_processes()
+        links = {os.readlink(fd) for fd in Path(f"/proc/{process}/fd").iterdir()}
+        return sorted(name.removeprefix(f"{self.datastore}/") for name in links if ".qcow2" in name)
 
     def start_guest(self) -> tuple[Any, guest.Shell]:
         for name in ("vmlinuz", "initrd.gz"):
@@ -374,6 +382,24 @@ class RunningMachines(CrashTest):
             self.client.run(each.PowerOffVM_Task())
         self.assertEqual([], self.host.qemu_processes())
 
+    def test_no_space_at_each_step_of_a_change(self) -> None:
+        """What was changed of the running machine by then is changed back."""
+        vm = self.client.create("web", vi.controller(), vi.disk(8), vi.disk(16))
+        self.client.run(vm.PowerOnVM_Task())
+        (controller,) = vi.find(vm, vim.vm.device.ParaVirtualSCSIController)
+        _, second = vi.find(vm, vim.vm.device.VirtualDisk)
+        changes = [vi.change(second, "remove", "destroy"), vi.disk(8, controller.key)]
+        old, seen = ["web/web.qcow2", "web/web_1.qcow2"], []
+        self.assertEqual(old, self.open_disks())
+
+        def change() -> None:
+            try:
+                self.client.reconfigure(vm, *changes)
+            finally:
+                seen.append(self.open_disks())
+        self.assertGreater(self.full(change), 5)
+        self.assertEqual([old] * (len(seen) - 1) + [["web/web.qcow2", "web/web_2.qcow2"]], seen)
+
     def test_killed_at_each_step_of_a_hot_plug(self) -> None:
         """The machine runs through it all, and has the disk or can get it still."""
         vm = self.client.create("web", vi.controller(), vi.disk(8))
@@ -390,6 +416,8 @@ class RunningMachines(CrashTest):
                 present.append(len(disks) == 2)
                 new = {"web/web_1.vmdk", "web/web_1.qcow2"} if present[-1] else set()
                 self.assertEqual(before | new, set(tree(self.datastore)))
+                disk_files = ["web/web.qcow2", "web/web_1.qcow2"] if present[-1] else ["web/web.qcow2"]
+                self.assertEqual(disk_files, self.open_disks())
                 if present[-1]:
                     self.client.reconfigure(vm, vi.change(disks[1], "remove", "destroy"))
             vm = self.machines()["web"]

@@ -61,6 +61,12 @@ void qemu_chardev_name(int32_t key, char out[static QEMU_NAME_SIZE])
     snprintf(out, QEMU_NAME_SIZE, "char-%d", key);
 }
 
+int32_t qemu_device_key(const char *name)
+{
+    int key, end = 0;
+    return sscanf(name, "dev-%d%n", &key, &end) == 1 && name[end] == '\0' ? key : 0;
+}
+
 int32_t qemu_node_key(const char *name)
 {
     int key;

@@ -59,6 +59,8 @@ void qemu_device_name(int32_t key, char out[static QEMU_NAME_SIZE]);
 void qemu_node_name(int32_t key, char out[static QEMU_NAME_SIZE]);
 void qemu_netdev_name(int32_t key, char out[static QEMU_NAME_SIZE]);
 void qemu_chardev_name(int32_t key, char out[static QEMU_NAME_SIZE]);
+/* The key in a name made by qemu_device_name(); 0 for any other. */
+int32_t qemu_device_key(const char *name);
 /* The key in a name made by qemu_node_name() or, for parents of a disk, by the planner; 0 for any other. */
 int32_t qemu_node_key(const char *name);
 

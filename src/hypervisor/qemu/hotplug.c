@@ -100,6 +100,7 @@ int qemu_plug(struct hypervisor *hv, const char *id, const struct VirtualMachine
         return hypervisor_fail(ret_message, -ENOTSUP,
                                "a serial port or floppy drive cannot be added to a running guest");
     }
+    remove_backend(vm, device->key); /* an earlier try may have died half way */
     if (file != NULL) {
         error = give_file(vm, device, file, name, &given, ret_message);
     }
@@ -169,6 +170,68 @@ int qemu_unplug(struct hypervisor *hv, const char *id, const struct VirtualDevic
         remove_backend(vm, device->key);
     }
     return error;
+}
+
+static void add_key(GArray *keys, int32_t key)
+{
+    for (guint i = 0; i < keys->len; i++) {
+        if (g_array_index(keys, int32_t, i) == key) {
+            return;
+        }
+    }
+    if (key != 0) {
+        g_array_append_val(keys, key);
+    }
+}
+
+/* The keys of devices whose files QEMU has been given: one may have died before it made the device. */
+static int add_files(struct qemu_vm *vm, GArray *keys, char **ret_message)
+{
+    struct json_object *sets = NULL;
+    struct json_object *fds = NULL;
+
+    int error = qemu_vm_query(vm, "query-fdsets", NULL, &sets, ret_message);
+    if (error != 0) {
+        return error;
+    }
+    size_t n = json_object_is_type(sets, json_type_array) ? json_object_array_length(sets) : 0;
+    for (size_t i = 0; i < n; i++) {
+        bool has = json_object_object_get_ex(json_object_array_get_idx(sets, i), "fds", &fds);
+        if (has && json_object_is_type(fds, json_type_array) && json_object_array_length(fds) > 0) {
+            add_key(keys, qemu_node_key(qemu_json_string(json_object_array_get_idx(fds, 0), "opaque")));
+        }
+    }
+    json_object_put(sets);
+    return 0;
+}
+
+int qemu_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                     char **ret_message)
+{
+    g_autoptr(qemu_vm) vm = qemu_find(hv, id);
+    g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(int32_t));
+    struct json_object *children = NULL;
+
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    int error =
+        qemu_vm_query(vm, "qom-list", qemu_json("path", "/machine/peripheral", NULL), &children, ret_message);
+    if (error != 0) {
+        return error;
+    }
+    size_t n = json_object_is_type(children, json_type_array) ? json_object_array_length(children) : 0;
+    for (size_t i = 0; i < n; i++) {
+        add_key(keys, qemu_device_key(qemu_json_string(json_object_array_get_idx(children, i), "name")));
+    }
+    json_object_put(children);
+    error = add_files(vm, keys, ret_message);
+    if (error != 0) {
+        return error;
+    }
+    *ret_n = keys->len;
+    *ret_keys = (int32_t *)g_array_free(g_steal_pointer(&keys), FALSE);
+    return 0;
 }
 
 /* Adds the medium's block node and puts it into the open drive. */

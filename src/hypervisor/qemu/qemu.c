@@ -589,6 +589,7 @@ static const struct hypervisor_ops qemu_ops = {
     .open_serial = qemu_open_serial,
     .plug = qemu_plug,
     .unplug = qemu_unplug,
+    .get_devices = qemu_get_devices,
     .change_medium = qemu_change_medium,
     .set_link = qemu_set_link,
     .resize_disk = qemu_resize_disk,

@@ -146,6 +146,8 @@ int qemu_plug(struct hypervisor *hv, const char *id, const struct VirtualMachine
               const struct VirtualDevice *device, const struct hypervisor_file *file, char **ret_message);
 int qemu_unplug(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                 char **ret_message);
+int qemu_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                     char **ret_message);
 int qemu_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                        const struct hypervisor_file *file, char **ret_message);
 int qemu_set_link(struct hypervisor *hv, const char *id, const struct VirtualDevice *device, bool connected,

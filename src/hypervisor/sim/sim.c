@@ -353,6 +353,16 @@ static int sim_unplug(struct hypervisor *hv, const char *id, const struct Virtua
     return check_vm(hv, id);
 }
 
+static int sim_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
+                           char **ret_message)
+{
+    (void)hv;
+    (void)id;
+    (void)ret_keys;
+    (void)ret_n;
+    return hypervisor_fail(ret_message, -ENOTSUP, "simulated machines have no devices");
+}
+
 static int sim_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                              const struct hypervisor_file *file, char **ret_message)
 {
@@ -412,6 +422,7 @@ static const struct hypervisor_ops sim_ops = {
     .open_serial = sim_open_serial,
     .plug = sim_plug,
     .unplug = sim_unplug,
+    .get_devices = sim_get_devices,
     .change_medium = sim_change_medium,
     .set_link = sim_set_link,
     .resize_disk = sim_resize_disk,
