@@ -39,14 +39,34 @@ struct vim_object *authorization_parent(const struct vim_authorization *authoriz
     return parent->id != NULL ? vim_inventory_find(authorization->server->inventory, parent->id) : NULL;
 }
 
-/* What stands for the object in the tree of permissions. */
+static const struct TaskInfo *task_info(const struct vim_object *object)
+{
+    return vim_type_is(object->ref.type, &Task_type) ? VIM_PROPERTIES(object, Task)->info : NULL;
+}
+
+/* What stands for the object in the tree of permissions: itself, what a task works on, or the root folder. */
 static struct vim_object *entity_of(const struct vim_authorization *authorization, struct vim_object *object)
 {
+    struct vim_inventory *inventory = authorization->server->inventory;
+    const struct vim_ref *root = &authorization->server->root_folder;
     if (vim_type_is(object->ref.type, &ManagedEntity_type)) {
         return object;
     }
-    const struct vim_ref *root = &authorization->server->root_folder;
-    return root->id != NULL ? vim_inventory_find(authorization->server->inventory, root->id) : NULL;
+    const struct TaskInfo *task = task_info(object);
+    struct vim_object *entity =
+        task != NULL && task->entity.id != NULL ? vim_inventory_find(inventory, task->entity.id) : NULL;
+    if (entity != NULL && vim_type_is(entity->ref.type, &ManagedEntity_type)) {
+        return entity;
+    }
+    return root->id != NULL ? vim_inventory_find(inventory, root->id) : NULL;
+}
+
+/* Whether it is a task that he has started: he may follow it, also when what it worked on is no more. */
+static bool is_own_task(const struct principal *who, const struct vim_object *object)
+{
+    const struct TaskInfo *task = task_info(object);
+    return task != NULL && vim_is_a(task->reason, &TaskReasonUser_type) &&
+           g_strcmp0(((const struct TaskReasonUser *)task->reason)->userName, who->name) == 0;
 }
 
 struct principal session_principal(const struct vim_session *session)
@@ -98,6 +118,10 @@ bool authorization_allows(const struct vim_authorization *authorization, const s
         return true;
     }
     if (nearest(authorization, who, object, &set, NULL) && vim_privilege_set_has(&set, privilege)) {
+        return true;
+    }
+    bool looks = privilege == VIM_PRIVILEGE_SYSTEM_VIEW || privilege == VIM_PRIVILEGE_SYSTEM_READ;
+    if (looks && is_own_task(who, object)) {
         return true;
     }
     return privilege == VIM_PRIVILEGE_SYSTEM_VIEW && has_access_below(authorization, who, object);

@@ -28,8 +28,9 @@ int vim_authorization_attach(struct vim_authorization *authorization, const stru
 /* After the server's workers have ended; the inventory may be gone. */
 void vim_authorization_free(struct vim_authorization *authorization);
 
-/* Whether the user has the privilege on the object (any inventory lock held). Objects that are no managed
- * entities count as the root folder. Everybody has System.View on what lies above something that he has a
+/* Whether the user has the privilege on the object (any inventory lock held). A task counts as the entity that it
+ * works on, and may be read by who started it; other objects that are no managed entities count as the root
+ * folder. Everybody has System.View on what lies above something that he has a
  * role on. VIM_PRIVILEGE_BY_ARGUMENT is allowed to every session: the method's code decides. */
 bool vim_authorized(struct vim_authorization *authorization, const struct vim_session *session,
                     struct vim_object *object, enum vim_privilege privilege);

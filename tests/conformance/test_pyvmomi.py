@@ -566,14 +566,24 @@ class Rights(Case):
         with self.assertRaises(vim.fault.NoPermission):
             mine.PowerOffVM_Task()
 
-    @unittest.expectedFailure  # whoever has no right at the root folder sees no task
     def test_who_starts_a_task_can_follow_it(self) -> None:
         """A task is seen by who may read the machine that it is about, wherever his permission begins."""
         vm = self.create_vm("followed by its operator")
-        role = self.authorization.AddAuthorizationRole("follower", ["VirtualMachine.Interact.PowerOn"])
+        other = self.create_vm("not followed")
+        role = self.authorization.AddAuthorizationRole(
+            "follower", ["VirtualMachine.Interact.PowerOn", "VirtualMachine.Inventory.Delete"])
         self.addCleanup(self.authorization.RemoveAuthorizationRole, role, False)
         self.grant(vm, role)
-        task = vim.VirtualMachine(vm._moId, self.as_operator()._stub).PowerOnVM_Task()
+        stub = self.as_operator()._stub
+        foreign = other.PowerOnVM_Task()
+        WaitForTask(foreign)
+        with self.assertRaises(vim.fault.NoPermission):
+            vim.Task(foreign._moId, stub).info
+        ours = vm.PowerOnVM_Task()
+        WaitForTask(ours)
+        self.assertEqual("success", vim.Task(ours._moId, stub).info.state)
+        WaitForTask(vm.PowerOffVM_Task())
+        task = vim.VirtualMachine(vm._moId, stub).Destroy_Task()  # nothing is left that could be readable
         WaitForTask(task)
         self.assertEqual(("success", "operator"), (task.info.state, task.info.reason.userName))
 
