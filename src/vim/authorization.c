@@ -44,13 +44,17 @@ static const struct TaskInfo *task_info(const struct vim_object *object)
     return vim_type_is(object->ref.type, &Task_type) ? VIM_PROPERTIES(object, Task)->info : NULL;
 }
 
-/* What stands for the object in the tree of permissions: itself, what a task works on, or the root folder. */
+/* What stands for the object in the tree of permissions: itself, a snapshot's machine, what a task works on, or the
+ * root folder. */
 static struct vim_object *entity_of(const struct vim_authorization *authorization, struct vim_object *object)
 {
     struct vim_inventory *inventory = authorization->server->inventory;
     const struct vim_ref *root = &authorization->server->root_folder;
     if (vim_type_is(object->ref.type, &ManagedEntity_type)) {
         return object;
+    }
+    if (vim_type_is(object->ref.type, &VirtualMachineSnapshot_type)) {
+        return vim_inventory_find(inventory, VIM_PROPERTIES(object, VirtualMachineSnapshot)->vm.id);
     }
     const struct TaskInfo *task = task_info(object);
     struct vim_object *entity =

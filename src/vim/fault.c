@@ -4,13 +4,34 @@
  */
 #include "vim/fault.h"
 
+#include <string.h>
+
 #include "vim/types.h"
+
+enum {
+    MAX_MESSAGE_BYTES = 4096,
+};
+
+/* Messages quote what clients send, which is cut here when it is long; and a cut, ours or that of a "%.100s", may
+ * go through a character, which neither XML nor JSON can hold. */
+static char *presentable(char *message)
+{
+    if (strnlen(message, MAX_MESSAGE_BYTES + 1) > MAX_MESSAGE_BYTES) {
+        strcpy(message + MAX_MESSAGE_BYTES - strlen("..."), "...");
+    }
+    if (g_utf8_validate(message, -1, NULL)) {
+        return message;
+    }
+    char *valid = g_utf8_make_valid(message, -1);
+    g_free(message);
+    return valid;
+}
 
 struct vim_fault *vim_fault_new(struct MethodFault *fault, const char *format, va_list args)
 {
     struct vim_fault *made = g_new0(struct vim_fault, 1);
     made->fault = fault;
-    made->message = g_strdup_vprintf(format, args);
+    made->message = presentable(g_strdup_vprintf(format, args));
     return made;
 }
 

@@ -17,7 +17,7 @@ struct vim_fault {
     char *message;             /* a sentence for people, owned */
 };
 
-/* Takes ownership of `fault`. */
+/* Takes ownership of `fault`. The message is made valid UTF-8 of some kilobytes at most. */
 struct vim_fault *vim_fault_new(struct MethodFault *fault, const char *format, va_list args)
     G_GNUC_PRINTF(2, 0) G_GNUC_WARN_UNUSED_RESULT;
 void vim_fault_free(struct vim_fault *fault);

@@ -22,6 +22,7 @@ struct header_check {
     unsigned n_lengths;
     unsigned n_encodings;
     bool bad;             /* a name or value that no client sends in good faith */
+    const char *end;      /* of the line before, or of the one that was looked at last */
     const char *length;   /* value of Content-Length */
     const char *encoding; /* value of Transfer-Encoding */
 };
@@ -143,6 +144,22 @@ static bool is_one_line(const char *name, size_t name_length, const char *value)
     return true;
 }
 
+/*
+ * Lines follow each other with nothing but a line end in between. What libmicrohttpd reads otherwise was cut
+ * by a NUL, or is a line that begins with a colon, which it takes for the end of the headers.
+ */
+static bool follows(const char *line, const char *end)
+{
+    return line == end + 1 || line == end + 2;
+}
+
+/* Whether the headers end with the line that was looked at last, and an empty one. */
+static bool ends_there(struct MHD_Connection *mhd, const char *method, const char *end)
+{
+    size_t size = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    return method + size >= end + 2 && method + size <= end + 4;
+}
+
 static enum MHD_Result check_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_length,
                                     const char *value, size_t value_length)
 {
@@ -151,7 +168,8 @@ static enum MHD_Result check_header(void *data, enum MHD_ValueKind kind, const c
     (void)kind;
     check->n_headers++;
     check->bad |= !is_token(name, name_length) || !is_field_value(value, value_length) ||
-                  !is_one_line(name, name_length, value);
+                  !is_one_line(name, name_length, value) || !follows(name, check->end);
+    check->end = value + value_length;
     if (name_length == strlen("Host") && g_ascii_strcasecmp(name, "Host") == 0) {
         check->n_hosts++;
     } else if (name_length == strlen("Content-Length") && g_ascii_strcasecmp(name, "Content-Length") == 0) {
@@ -235,15 +253,15 @@ static enum MHD_Result headers_complete(struct http_request *request, struct MHD
                                         const char *method, const char *version)
 {
     struct http_server *server = request->connection->server;
-    struct header_check check = {0};
+    struct header_check check = {.end = version + strlen(version)};
 
     request->phase = HTTP_PHASE_BODY;
     request->method = method;
-    /* The URI ended where the version begins, unless a NUL cut it short before. */
-    if (version != request->raw_uri + request->raw_uri_length + 1) {
-        refuse(request, MHD_HTTP_BAD_REQUEST);
-    }
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, check_header, &check);
+    /* One blank is between method and URI, and one between that, unless a NUL cut it short, and version. */
+    check.bad |= request->raw_uri != method + strlen(method) + 1 ||
+                 version != request->raw_uri + request->raw_uri_length + 1 ||
+                 !ends_there(mhd, method, check.end);
     unsigned status = check_framing(&check, version, &request->content_length);
     if (status != 0) {
         request->refused = status;

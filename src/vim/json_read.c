@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "base/json_count.h"
 #include "vim/faults.h"
 #include "vim/json.h"
 #include "vim/parse.h"
@@ -216,30 +217,12 @@ static struct vim_fault *read_value(struct reader *r, const struct vim_type *dec
     g_assert_not_reached();
 }
 
-/* Objects, arrays and what commas part: about as many as there are values. Counted before json-c makes some
- * hundred bytes of each. */
-static size_t count_values(const char *text, size_t length)
-{
-    size_t n = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < length; i++) {
-        if (in_string && text[i] == '\\') {
-            i++;
-        } else if (text[i] == '"') {
-            in_string = !in_string;
-        } else if (!in_string && (text[i] == ',' || text[i] == '{' || text[i] == '[')) {
-            n++;
-        }
-    }
-    return n;
-}
-
 static struct vim_fault *parse_tree(const char *text, size_t length, json_object **ret)
 {
     if (!g_utf8_validate_len(text, length, NULL)) { /* nor a NUL, at which json-c would stop */
         return fault_invalid_request("the body is not UTF-8 text");
     }
-    if (count_values(text, length) > VIM_MAX_VALUES) {
+    if (json_count_values(text, length) > VIM_MAX_VALUES) {
         return too_many_values();
     }
     json_tokener *tokener = json_tokener_new_ex(VIM_MAX_DEPTH);

@@ -116,12 +116,13 @@ static void write_object(struct vim_writer *w, const void *object)
     buffer_append_char(w->out, '}');
 }
 
-static void write_ref(struct buffer *out, const struct vim_ref *ref)
+static void write_ref(struct vim_writer *w, const struct vim_ref *ref)
 {
+    struct buffer *out = w->out;
     buffer_append_char(out, '{');
     type_name(out, "ManagedObjectReference");
     buffer_append_literal(out, ",\"type\":\"");
-    buffer_append_string(out, ref->type->name);
+    buffer_append_string(out, vim_writer_type(w, ref->type)->name);
     buffer_append_literal(out, "\",\"value\":");
     json_write_string(out, ref->id);
     buffer_append_char(out, '}');
@@ -163,7 +164,7 @@ static void write_value(struct vim_writer *w, const struct vim_type *type, const
         json_write_string(out, type->values[*(const int *)at]);
         break;
     case VIM_REF:
-        write_ref(out, at);
+        write_ref(w, at);
         break;
     case VIM_DATA:
         write_object(w, *(void *const *)at);

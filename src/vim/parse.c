@@ -56,7 +56,8 @@ static bool parse_date_time(const char *text, int64_t *ret)
     if (seconds < first_second || seconds > last_second) { /* which the zone can bring about */
         return false;
     }
-    *ret = seconds * 1000000 + g_date_time_get_microsecond(time);
+    int64_t time_us = seconds * 1000000 + g_date_time_get_microsecond(time);
+    *ret = time_us != 0 ? time_us : 1; /* 0 is how a time that is unset lies in memory */
     return true;
 }
 
@@ -170,16 +171,22 @@ const struct vim_type *vim_parse_array_type(const char *name)
         return NULL;
     }
     name += strlen("ArrayOf");
-    if (strcmp(name, "ManagedObjectReference") == 0) {
-        return vim_type_by_name("ManagedObject");
+    g_autofree char *lower = g_strdup(name);
+    lower[0] = g_ascii_tolower(lower[0]);
+    if (strcmp(lower, "anyType") == 0) {
+        return &vim_type_any;
+    }
+    if (strcmp(lower, "base64Binary") == 0) {
+        return &vim_type_binary;
     }
     const struct vim_type *type = vim_type_by_name(name);
     if (type == NULL) {
-        g_autofree char *lower = g_strdup(name);
-        lower[0] = g_ascii_tolower(lower[0]);
-        type = strcmp(lower, "anyType") == 0 ? &vim_type_any : vim_type_by_name(lower);
+        type = vim_type_by_name(lower);
     }
-    return type;
+    /* References know their types themselves, and their array has one name only, whatever they are of. */
+    bool of_references =
+        strcmp(name, "ManagedObjectReference") == 0 || (type != NULL && type->kind == VIM_REF);
+    return of_references ? vim_type_by_name("ManagedObject") : type;
 }
 
 struct vim_fault *vim_check_required(const struct vim_type *type, const struct vim_seen *seen,

@@ -32,6 +32,7 @@ static void plan_free(void *data)
 {
     struct property_plan *plan = data;
     g_ptr_array_unref(plan->paths);
+    g_hash_table_unref(plan->has);
     g_free(plan);
 }
 
@@ -208,30 +209,27 @@ struct vim_fault *property_spec_new(const struct PropertyFilterSpec *from, vim_v
     return NULL;
 }
 
-static bool plan_has(const struct property_plan *plan, const char *text)
+static void plan_add(struct property_plan *plan, struct vim_path *path)
 {
-    for (guint i = 0; i < plan->paths->len; i++) {
-        if (g_str_equal(vim_path_text(g_ptr_array_index(plan->paths, i)), text)) {
-            return true;
-        }
+    if (g_hash_table_add(plan->has, (gpointer)vim_path_text(path))) {
+        g_ptr_array_add(plan->paths, path);
     }
-    return false;
 }
 
 bool property_plan_tells(const struct property_spec *spec, const struct property_plan *plan,
                          const struct vim_path *path)
 {
-    return vim_path_since(path) <= spec->version || plan_has(plan, vim_path_text(path));
+    return vim_path_since(path) <= spec->version || g_hash_table_contains(plan->has, vim_path_text(path));
 }
 
 static void plan_add_all(struct property_spec *spec, struct property_plan *plan)
 {
     for (unsigned i = 0; i < plan->type->n_fields; i++) {
         const struct vim_field *field = &plan->type->fields[i];
-        if (field->since <= spec->version && !plan_has(plan, field->name)) {
+        if (field->since <= spec->version && !g_hash_table_contains(plan->has, field->name)) {
             struct vim_path *path = vim_path_new(plan->type, field->name);
             g_ptr_array_add(spec->all_paths, path);
-            g_ptr_array_add(plan->paths, path);
+            plan_add(plan, path);
         }
     }
 }
@@ -247,6 +245,7 @@ const struct property_plan *property_spec_plan(struct property_spec *spec, const
     struct property_plan *plan = g_new0(struct property_plan, 1);
     plan->type = type;
     plan->paths = g_ptr_array_new();
+    plan->has = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < spec->sets->len; i++) {
         const struct property_set *set = &g_array_index(spec->sets, struct property_set, i);
         if (!vim_type_is(type, set->type)) {
@@ -254,10 +253,7 @@ const struct property_plan *property_spec_plan(struct property_spec *spec, const
         }
         plan->selected = true;
         for (guint k = 0; k < set->paths->len; k++) {
-            struct vim_path *path = g_ptr_array_index(set->paths, k);
-            if (!plan_has(plan, vim_path_text(path))) {
-                g_ptr_array_add(plan->paths, path);
-            }
+            plan_add(plan, g_ptr_array_index(set->paths, k));
         }
         if (set->all) {
             plan_add_all(spec, plan);

@@ -24,6 +24,7 @@ struct property_plan {
     const struct vim_type *type;
     bool selected;    /* some propSet is for this type */
     GPtrArray *paths; /* of struct vim_path *, borrowed; "all" is every property by itself */
+    GHashTable *has;  /* the texts of the paths, borrowed: a client may name many */
 };
 
 struct property_root {

@@ -359,13 +359,30 @@ static void XMLCALL on_end(void *data, const char *name)
     }
 }
 
+static bool is_blank(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!g_ascii_isspace(text[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *frame_name(const struct frame *frame)
+{
+    return frame->kind == FRAME_ENVELOPE ? "Envelope" : frame->kind == FRAME_BODY ? "Body" : frame->name;
+}
+
 static void XMLCALL on_text(void *data, const char *text, int length)
 {
     struct reader *r = data;
     if (r->fault == NULL && r->depth > 0) {
-        enum frame_kind kind = r->stack[r->depth - 1].kind;
-        if (kind == FRAME_TEXT || kind == FRAME_TARGET) {
+        const struct frame *frame = &r->stack[r->depth - 1];
+        if (frame->kind == FRAME_TEXT || frame->kind == FRAME_TARGET) {
             buffer_append(&r->text, text, (size_t)length);
+        } else if (frame->kind != FRAME_SKIP && !is_blank(text, (size_t)length)) {
+            fail(r, fault_invalid_request("\"%s\" holds elements, not text", frame_name(frame)));
         }
     }
 }

@@ -183,7 +183,7 @@ static void write_element(struct vim_writer *w, const struct vim_field *field, c
         open_element(out, field, true);
         if (type->kind == VIM_REF) {
             buffer_append_literal(out, " type=\"");
-            buffer_append_string(out, ((const struct vim_ref *)at)->type->name);
+            buffer_append_string(out, vim_writer_type(w, ((const struct vim_ref *)at)->type)->name);
             buffer_append_char(out, '"');
         }
         if (typed) {
@@ -226,9 +226,10 @@ static void write_member(struct vim_writer *w, const struct vim_field *field, co
 /* Items of an ArrayOf are elements named after their type. */
 static struct vim_field item_field(const struct vim_type *type, char *tag, size_t size)
 {
-    const char *name = type->kind == VIM_REF   ? "ManagedObjectReference"
-                       : type->kind == VIM_ANY ? "anyType"
-                                               : type->name;
+    const char *name = type->kind == VIM_REF      ? "ManagedObjectReference"
+                       : type->kind == VIM_ANY    ? "anyType"
+                       : type->kind == VIM_BINARY ? "base64Binary"
+                                                  : type->name;
     int length = g_snprintf(tag, size, "<%s>", name);
     return (struct vim_field){.name = name, .open_tag = tag, .open_tag_length = (uint8_t)length};
 }

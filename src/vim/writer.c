@@ -159,6 +159,8 @@ void vim_write_array_type_name(struct buffer *out, const struct vim_type *type)
         buffer_append_literal(out, "ManagedObjectReference");
     } else if (type->kind == VIM_ANY) {
         buffer_append_literal(out, "AnyType");
+    } else if (type->kind == VIM_BINARY) {
+        buffer_append_literal(out, "Base64Binary");
     } else {
         buffer_append_char(out, g_ascii_toupper(type->name[0]));
         buffer_append_string(out, type->name + 1);

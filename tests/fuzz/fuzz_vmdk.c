@@ -19,13 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autofree char *text = NULL;
     g_autofree char *twice = NULL;
     const char *file;
+    const char *format;
 
     if (vmdk_parse(data, size, &vmdk, &message) < 0) {
         g_assert_nonnull(message);
         return 0;
     }
     g_assert_cmpint(vmdk_get_capacity_bytes(vmdk), >=, 0);
-    if (vmdk_get_data_file(vmdk, &file, &why) == 0) {
+    if (vmdk_get_data_file(vmdk, &file, &format, &why) == 0) {
         g_assert_null(strchr(file, '/'));
         g_assert_cmpstr(file, !=, "..");
         if (vmdk_get_capacity_bytes(vmdk) > 0) {

@@ -520,6 +520,8 @@ static void test_any(void)
     assert_option("{'_typeName': 'VirtualDevice', 'key': 5}", "VirtualDevice", false);
     assert_option("{'_typeName': 'ArrayOfInt', '_value': [1, 2]}", "int", true);
     assert_option("{'_typeName': 'ArrayOfAnyType', '_value': []}", "any", true);
+    assert_option("{'_typeName': 'ArrayOfBase64Binary', '_value': ['AAE=']}", "binary", true);
+    assert_option("{'_typeName': 'ArrayOfVirtualMachine', '_value': []}", "ManagedObject", true);
     assert_option("{'_typeName': 'VirtualMachinePowerState', '_value': 'poweredOn'}",
                   "VirtualMachinePowerState", false);
     refuse_option("5", "InvalidType", "value");

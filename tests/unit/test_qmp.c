@@ -388,6 +388,13 @@ static void test_nonsense(void)
     g_autofree char *close = g_strnfill(QMP_DEPTH_MAX + 1, ']');
     g_autofree char *deep = g_strdup_printf("{\"id\": 2, \"return\": %s%s}\n", open, close);
     check_nonsense(&(struct step){SEND, deep});
+    GString *many = g_string_new("{\"id\": 2, \"return\": [{}");
+    for (unsigned i = 0; i < QMP_VALUES_MAX; i++) {
+        g_string_append(many, ",{}");
+    }
+    g_string_append(many, "]}\n");
+    check_nonsense(&(struct step){SEND, many->str});
+    g_string_free(many, TRUE);
     check_nonsense(&(struct step){FLOOD, NULL});
 }
 

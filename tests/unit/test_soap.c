@@ -305,6 +305,7 @@ static void test_read_date_times(void)
         {"2024-02-29T14:00:00+02:00", INT64_C(1709208000000000)},
         {"2024-02-29T04:30:00.25-07:30", INT64_C(1709208000250000)},
         {"2024-02-29T12:00:00", INT64_C(1709208000000000)}, /* without a zone: UTC */
+        {"1970-01-01T00:00:00Z", 1},                        /* not the 0 of an unset one */
         {"2023-02-29T12:00:00Z", 0},
         {"2024-13-01T00:00:00Z", 0},
         {"2024-01-01T25:00:00Z", 0},
@@ -397,6 +398,9 @@ static void test_read_any(void)
     assert_option("<value xsi:type=\"ArrayOfManagedObjectReference\"><ManagedObjectReference "
                   "type=\"Folder\">f</ManagedObjectReference></value>",
                   "ManagedObject", true);
+    assert_option("<value xsi:type=\"ArrayOfVirtualMachine\"/>", "ManagedObject", true);
+    assert_option("<value xsi:type=\"ArrayOfBase64Binary\"><base64Binary>AAE=</base64Binary></value>",
+                  "binary", true);
     assert_option("<value xsi:type=\"ArrayOfVirtualDevice\"><VirtualDevice xsi:type=\"VirtualCdrom\">"
                   "<key>1</key></VirtualDevice></value>",
                   "VirtualDevice", true);
