@@ -77,6 +77,24 @@ int hypervisor_vm_get_state(struct hypervisor *hv, const char *id, enum hypervis
     return hv->ops->get_state(hv, id, ret);
 }
 
+int hypervisor_check_machine(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                             char **ret_message)
+{
+    return CALL(hv, check_machine, config);
+}
+
+int hypervisor_check_device(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                            const struct VirtualDevice *device, char **ret_message)
+{
+    return CALL(hv, check_device, config, device);
+}
+
+int hypervisor_open_nvram_template(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                                   int *ret_fd, char **ret_message)
+{
+    return CALL(hv, open_nvram_template, config, ret_fd);
+}
+
 int hypervisor_vm_start(struct hypervisor *hv, const struct hypervisor_start *start, char **ret_message)
 {
     if (!id_is_valid(start->id)) {
@@ -172,7 +190,44 @@ int hypervisor_vm_resize_disk(struct hypervisor *hv, const char *id, const struc
     return CALL(hv, resize_disk, id, device, capacity_bytes);
 }
 
+int hypervisor_vm_get_images(struct hypervisor *hv, const char *id, int32_t device_key,
+                             struct hypervisor_image **ret_images, size_t *ret_n, char **ret_message)
+{
+    return CALL(hv, get_images, id, device_key, ret_images, ret_n);
+}
+
+int hypervisor_vm_snapshot(struct hypervisor *hv, const char *id, const struct hypervisor_snapshot *snapshot,
+                           struct hypervisor_pause *ret, char **ret_message)
+{
+    return CALL(hv, snapshot, id, snapshot, ret);
+}
+
+int hypervisor_vm_commit(struct hypervisor *hv, const char *id, const struct hypervisor_commit *commit,
+                         bool *ret_held, char **ret_message)
+{
+    return CALL(hv, commit, id, commit, ret_held);
+}
+
+int hypervisor_vm_release(struct hypervisor *hv, const char *id, char **ret_message)
+{
+    return CALL(hv, release, id);
+}
+
 int hypervisor_vm_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret)
 {
     return hv->ops->get_stats(hv, id, ret);
+}
+
+int hypervisor_vm_get_device_stats(struct hypervisor *hv, const char *id, struct hypervisor_device_stats *ret)
+{
+    *ret = (struct hypervisor_device_stats){.balloon_bytes = -1};
+    return hv->ops->get_device_stats(hv, id, ret);
+}
+
+void hypervisor_device_stats_clear(struct hypervisor_device_stats *stats)
+{
+    g_free(stats->cpus);
+    g_free(stats->disks);
+    g_free(stats->nics);
+    *stats = (struct hypervisor_device_stats){.balloon_bytes = -1};
 }

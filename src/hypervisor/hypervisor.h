@@ -24,6 +24,7 @@ enum {
     HYPERVISOR_KEY_KERNEL = -1,      /* a file: the Linux kernel to boot instead of the firmware's choice */
     HYPERVISOR_KEY_INITRD = -2,      /* a file: its initial RAM disk */
     HYPERVISOR_KEY_GUEST_AGENT = -3, /* hypervisor_vm_open_serial: the channel to the agent in the guest */
+    HYPERVISOR_KEY_NVRAM = -4,       /* a writable file: the variables of EFI firmware */
 };
 
 /*
@@ -37,7 +38,14 @@ struct hypervisor_file {
     int32_t device_key; /* the VirtualDevice.key that it backs, or HYPERVISOR_KEY_KERNEL or _INITRD */
     int fd;             /* borrowed for the call; the hypervisor duplicates what it keeps */
     bool read_only;     /* a writable disk's fd must be open for reading and writing */
-    const char *format; /* "qcow2" or "raw"; "tap" of a network adapter */
+    const char *format; /* "qcow2" or "raw"; "tap" of a network adapter; "host_cdrom" of a drive of the host;
+                           "folder" with the state of a TPM, whose owner the hypervisor may change */
+};
+
+/* What a guest operating system wants of its board and the API has no property for. All false suits Linux. */
+struct hypervisor_guest {
+    bool local_time; /* the clock of the board shows local time */
+    bool no_hpet;    /* it keeps better time without an HPET */
 };
 
 /* What starts a virtual machine. All members are borrowed for the call. */
@@ -46,6 +54,7 @@ struct hypervisor_start {
     const struct VirtualMachineConfigInfo *config;
     const struct hypervisor_file *files;
     size_t n_files;
+    struct hypervisor_guest guest;
     int state_fd; /* saved state to resume from, read from the start of the file, or -1 to boot */
     int log_fd;   /* where the backend's own messages go (appended), or -1 */
     int lock_fd;  /* kept open, as the same open file, as long as the virtual machine runs: or -1 */
@@ -82,12 +91,53 @@ struct hypervisor_info {
     const char *version;     /* "7.2.22" */
     const char *accelerator; /* "kvm", "tcg" or "sim" */
     int32_t max_cpus;        /* in one virtual machine */
+    bool simulated;          /* its virtual machines use nothing of this machine */
 };
 
 struct hypervisor_stats {
     int64_t cpu_time_ns;       /* processor time used by the virtual machine since its start */
     int64_t host_memory_bytes; /* resident memory on the host */
     int64_t uptime_ms;
+};
+
+/* Totals of one virtual processor since it began. */
+struct hypervisor_cpu_stats {
+    int64_t run_ns;
+    int64_t ready_ns; /* it could have run, but no processor of the host was free for it */
+};
+
+/* Totals of one drive since it began. Times are the sums over all requests. */
+struct hypervisor_disk_stats {
+    int32_t device_key;
+    int64_t reads;
+    int64_t writes;
+    int64_t read_bytes;
+    int64_t written_bytes;
+    int64_t read_ns;
+    int64_t write_ns;
+};
+
+/* Totals of one network adapter, from the guest's side. */
+struct hypervisor_nic_stats {
+    int32_t device_key;
+    int64_t received_bytes;
+    int64_t sent_bytes;
+    int64_t received_packets;
+    int64_t sent_packets;
+    int64_t received_dropped;
+    int64_t sent_dropped;
+};
+
+/* What is known of the parts of a virtual machine. What is not known is not there: an adapter with address
+ * translation in user space, say, has no entry. Arrays are owned. */
+struct hypervisor_device_stats {
+    struct hypervisor_cpu_stats *cpus; /* by number of the virtual processor */
+    size_t n_cpus;
+    struct hypervisor_disk_stats *disks;
+    size_t n_disks;
+    struct hypervisor_nic_stats *nics;
+    size_t n_nics;
+    int64_t balloon_bytes; /* what the guest has given back of its memory, or -1 */
 };
 
 struct hypervisor_options {
@@ -117,6 +167,17 @@ const struct hypervisor_info *hypervisor_info(const struct hypervisor *hv);
  * connected to again before this returns; what is dead is tidied away and not listed. */
 char **hypervisor_adopt(struct hypervisor *hv);
 int hypervisor_vm_get_state(struct hypervisor *hv, const char *id, enum hypervisor_vm_state *ret);
+
+/* Whether a start would take such a machine, or such a device of it, as far as that can be told without its
+ * files. -EINVAL: it contradicts itself; -ENOTSUP: there is no such thing here. Nothing is changed. */
+int hypervisor_check_machine(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                             char **ret_message);
+int hypervisor_check_device(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                            const struct VirtualDevice *device, char **ret_message);
+/* Opens what the file of HYPERVISOR_KEY_NVRAM of a new machine begins with; -1 when this backend needs none.
+ * A file of another size is none of ours. */
+int hypervisor_open_nvram_template(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                                   int *ret_fd, char **ret_message);
 
 /* Starts, and returns when the guest's processors run (or the state is loaded and they run). */
 int hypervisor_vm_start(struct hypervisor *hv, const struct hypervisor_start *start, char **ret_message);
@@ -166,4 +227,68 @@ int hypervisor_vm_set_link(struct hypervisor *hv, const char *id, const struct V
 int hypervisor_vm_resize_disk(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                               int64_t capacity_bytes, char **ret_message);
 
+/*
+ * Disks whose images build on each other. The host names images by open descriptors, the hypervisor by what
+ * file that is. The bottom of a chain is never changed but by a commit.
+ */
+
+/* An image, as fstat(2) tells it. */
+struct hypervisor_image {
+    uint64_t device;
+    uint64_t inode;
+};
+
+/* The images of a disk as they are in use now, the one that the guest writes into first; *ret_images is freed
+ * with g_free. */
+int hypervisor_vm_get_images(struct hypervisor *hv, const char *id, int32_t device_key,
+                             struct hypervisor_image **ret_images, size_t *ret_n, char **ret_message);
+
+/* What a snapshot needs. All members are borrowed for the call. */
+struct hypervisor_snapshot {
+    const struct hypervisor_file *overlays; /* one empty image for each disk, writable: its new top */
+    size_t n_overlays;
+    int memory_fd; /* an empty file for memory and devices, open for reading and writing: or -1 */
+    hypervisor_progress_fn progress; /* of saving memory; may be NULL */
+    void *data;
+};
+/* How long the guest stood still for it, and whether it ran on while memory was saved. */
+struct hypervisor_pause {
+    int64_t pause_us;
+    bool background;
+};
+
+/*
+ * Puts the overlays over the disks, all at one moment: what the guest writes from then on goes into them. With
+ * memory_fd, memory and devices of that same moment are in the file (synced) when this returns. On failure the
+ * guest runs on; whether in the overlays, hypervisor_vm_get_images() tells (all or none). -ECANCELED.
+ */
+int hypervisor_vm_snapshot(struct hypervisor *hv, const char *id, const struct hypervisor_snapshot *snapshot,
+                           struct hypervisor_pause *ret, char **ret_message);
+
+/* A merge of two images of a disk. All members are borrowed for the call. */
+struct hypervisor_commit {
+    int32_t device_key;
+    int top_fd;   /* what is merged, */
+    int base_fd;  /* into what lies directly under it, open for reading and writing */
+    int above_fd; /* what lies directly on top, open for reading and writing; -1 when nothing does */
+    hypervisor_progress_fn progress;
+    void *data;
+};
+
+/*
+ * Writes what top has into base and takes top out of the disk, while the guest runs. When the guest writes
+ * into top itself it is held still in the end, with both images alike, and *ret_held is set: until
+ * hypervisor_vm_release(), whatever happens to this server. Done already is success. On failure, and
+ * -ECANCELED, the disk is as before, and base has some of top.
+ */
+int hypervisor_vm_commit(struct hypervisor *hv, const char *id, const struct hypervisor_commit *commit,
+                         bool *ret_held, char **ret_message);
+/* Lets a guest go on that a commit holds, also one of an earlier server; ends what that left under way. */
+int hypervisor_vm_release(struct hypervisor *hv, const char *id, char **ret_message);
+
 int hypervisor_vm_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret);
+/* Asks the process itself, within two seconds; whatever it does not answer is left out of *ret. */
+int hypervisor_vm_get_device_stats(struct hypervisor *hv, const char *id,
+                                   struct hypervisor_device_stats *ret);
+/* Frees the arrays. */
+void hypervisor_device_stats_clear(struct hypervisor_device_stats *stats);

@@ -15,6 +15,12 @@ struct hypervisor_ops {
     void (*free)(struct hypervisor *hv);
     char **(*adopt)(struct hypervisor *hv);
     int (*get_state)(struct hypervisor *hv, const char *id, enum hypervisor_vm_state *ret);
+    int (*check_machine)(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                         char **ret_message);
+    int (*check_device)(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                        const struct VirtualDevice *device, char **ret_message);
+    int (*open_nvram_template)(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                               int *ret_fd, char **ret_message);
     int (*start)(struct hypervisor *hv, const struct hypervisor_start *start, char **ret_message);
     int (*stop)(struct hypervisor *hv, const char *id, char **ret_message);
     int (*reset)(struct hypervisor *hv, const char *id, char **ret_message);
@@ -39,7 +45,16 @@ struct hypervisor_ops {
                     char **ret_message);
     int (*resize_disk)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                        int64_t capacity_bytes, char **ret_message);
+    int (*get_images)(struct hypervisor *hv, const char *id, int32_t device_key,
+                      struct hypervisor_image **ret_images, size_t *ret_n, char **ret_message);
+    int (*snapshot)(struct hypervisor *hv, const char *id, const struct hypervisor_snapshot *snapshot,
+                    struct hypervisor_pause *ret, char **ret_message);
+    int (*commit)(struct hypervisor *hv, const char *id, const struct hypervisor_commit *commit,
+                  bool *ret_held, char **ret_message);
+    int (*release)(struct hypervisor *hv, const char *id, char **ret_message);
     int (*get_stats)(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret);
+    /* *ret is empty when called. */
+    int (*get_device_stats)(struct hypervisor *hv, const char *id, struct hypervisor_device_stats *ret);
 };
 
 struct hypervisor {

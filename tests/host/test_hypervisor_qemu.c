@@ -161,6 +161,7 @@ static int start_with(struct fixture *fixture, const char *id, int state_fd, cha
         .n_files = 2,
         .state_fd = state_fd,
         .log_fd = fixture->log_fd,
+        .lock_fd = -1,
     };
     return hypervisor_vm_start(fixture->hv, &what, ret_message);
 }
@@ -283,7 +284,8 @@ static void test_confinement(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(getsid(pid), ==, pid);
 
     /* Another virtual machine is another user. */
-    struct hypervisor_start what = {.id = "vm-2", .config = fixture->config, .state_fd = -1, .log_fd = -1};
+    struct hypervisor_start what = {
+        .id = "vm-2", .config = fixture->config, .state_fd = -1, .log_fd = -1, .lock_fd = -1};
     vim_array_remove(&fixture->config->hardware->device, &VirtualDevice_type, 3); /* the disk, in use */
     CHECK(hypervisor_vm_start(fixture->hv, &what, &message));
     g_autofree char *uid_2 = status_field(find_pid(fixture, "vm-2"), "Uid");
@@ -445,6 +447,7 @@ static void test_every_device(struct fixture *fixture, gconstpointer data)
         .n_files = n_files,
         .state_fd = -1,
         .log_fd = fixture->log_fd,
+        .lock_fd = -1,
     };
     CHECK(hypervisor_vm_start(fixture->hv, &what, &message));
     assert_state(fixture, "vm-1", HYPERVISOR_VM_RUNNING);

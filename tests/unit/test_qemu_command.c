@@ -74,7 +74,7 @@ static void test_machine(void)
     struct VirtualMachineConfigInfo *config = config_new("web,server=1", 8, 4096);
     struct qemu_command command = command_for(config, NULL, 0);
 
-    vim_set_string(&config->guestId, "windows9Server64Guest");
+    command.guest = (struct hypervisor_guest){.local_time = true, .no_hpet = true};
     vim_set_optional(&config->hardware->numCoresPerSocket, 4);
     config->bootOptions = vim_new(&VirtualMachineBootOptions_type);
     vim_set_optional(&config->bootOptions->bootDelay, 5000);
@@ -142,6 +142,42 @@ static void test_disk_uuid(void)
     vim_set_string(&backing->uuid, "6000C290-1234-5678-9abc-def012345678");
     disk->backing = (struct VirtualDeviceBackingInfo *)backing;
     check_golden("disk_uuid", &command);
+    vim_free(config);
+}
+
+/* What a thin disk's guest discards is given back; a shared disk leaves the page cache out; a temporary one writes to
+ * its overlay. */
+static void test_disk_kinds(void)
+{
+    static const struct {
+        int32_t key;
+        const char *mode;
+        const char *sharing;
+        bool thin;
+    } disks[] = {
+        {2000, "persistent", NULL, true},
+        {2001, "persistent", "sharingMultiWriter", false},
+        {2002, "independent_nonpersistent", NULL, true},
+    };
+    const struct qemu_file files[] = {
+        {.device_key = 2000, .fdset = 4, .fd_name = "4", .format = "qcow2"},
+        {.device_key = 2001, .fdset = 5, .fd_name = "5", .format = "raw"},
+        {.device_key = 2002, .fdset = 6, .fd_name = "6", .format = "qcow2"},
+        {.device_key = 2002, .fdset = 7, .fd_name = "7", .format = "qcow2", .read_only = true},
+    };
+    struct VirtualMachineConfigInfo *config = config_new("kinds", 1, 256);
+    struct qemu_command command = command_for(config, files, G_N_ELEMENTS(files));
+
+    config_add_controller(config, &ParaVirtualSCSIController_type, 1000, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(disks); i++) {
+        struct VirtualDisk *disk = config_add_unit(config, &VirtualDisk_type, disks[i].key, 1000, (int)i);
+        struct VirtualDiskFlatVer2BackingInfo *backing = vim_new(&VirtualDiskFlatVer2BackingInfo_type);
+        vim_set_string(&backing->diskMode, disks[i].mode);
+        vim_set_string(&backing->sharing, disks[i].sharing);
+        vim_set_optional(&backing->thinProvisioned, disks[i].thin);
+        disk->backing = (struct VirtualDeviceBackingInfo *)backing;
+    }
+    check_golden("disk_kinds", &command);
     vim_free(config);
 }
 
@@ -219,6 +255,99 @@ static void test_boot(void)
     vim_free(config);
 }
 
+static void add_uri_port(struct VirtualMachineConfigInfo *config, int32_t key, const char *uri,
+                         const char *direction)
+{
+    struct VirtualDevice *port = config_add(config, &VirtualSerialPort_type, key);
+    struct VirtualDeviceURIBackingInfo *backing = vim_new(&VirtualSerialPortURIBackingInfo_type);
+
+    vim_set_string(&backing->serviceURI, uri);
+    vim_set_string(&backing->direction, direction);
+    port->backing = (struct VirtualDeviceBackingInfo *)backing;
+}
+
+static void add_passthrough(struct VirtualMachineConfigInfo *config, int32_t key, const char *address)
+{
+    struct VirtualDevice *device = config_add(config, &VirtualPCIPassthrough_type, key);
+    struct VirtualPCIPassthroughDeviceBackingInfo *backing =
+        vim_new(&VirtualPCIPassthroughDeviceBackingInfo_type);
+
+    vim_set_string(&backing->id, address);
+    device->backing = (struct VirtualDeviceBackingInfo *)backing;
+}
+
+/* EFI with secure boot and a TPM, on the other board, with everything that sits differently there. */
+static void test_q35(void)
+{
+    struct VirtualMachineConfigInfo *config = config_new("q35", 2, 1024);
+    const struct qemu_file files[] = {
+        {.device_key = QEMU_KEY_FIRMWARE, .fdset = 4, .fd_name = "4", .format = "raw", .read_only = true},
+        {.device_key = HYPERVISOR_KEY_NVRAM, .fdset = 5, .fd_name = "5", .format = "raw"},
+        {.device_key = 11000, .fdset = 6, .fd_name = "6", .format = "socket"},
+        {.device_key = 2000, .fdset = 7, .fd_name = "7", .format = "qcow2"},
+        {.device_key = 3000, .fdset = 8, .fd_name = "8", .format = "host_cdrom", .read_only = true},
+    };
+    struct qemu_command command = command_for(config, files, G_N_ELEMENTS(files));
+
+    vim_set_string(&config->firmware, "efi");
+    config->bootOptions = vim_new(&VirtualMachineBootOptions_type);
+    vim_set_optional(&config->bootOptions->efiSecureBootEnabled, true);
+    config_add_controller(config, &VirtualIDEController_type, 200, 0);
+    config_add_controller(config, &VirtualLsiLogicSASController_type, 1000, 0);
+    config_add_controller(config, &VirtualAHCIController_type, 15001, 1);
+    config_add_controller(config, &VirtualNVMEController_type, 31000, 0);
+    config_add_controller(config, &VirtualUSBXHCIController_type, 14000, 0);
+    config_add_unit(config, &VirtualDisk_type, 2000, 1000, 0);
+    config_add_unit(config, &VirtualCdrom_type, 3000, 200, 0);
+    config_add_network(config, &VirtualE1000e_type, 4000);
+    config_add_network(config, &VirtualPCNet32_type, 4001);
+    config_add(config, &VirtualTPM_type, 11000);
+    config_add(config, &VirtualHdAudioCard_type, 5000);
+    config_add(config, &VirtualFloppy_type, 8000);
+    add_passthrough(config, 13000, "0000:3b:00.0");
+    add_passthrough(config, 13001, "0000:3b:00.1");
+    check_golden("q35", &command);
+    vim_free(config);
+}
+
+/* What is asked for by keys of ours, and cards and ports that only the 440BX test had no room for. */
+static void test_models(void)
+{
+    struct VirtualMachineConfigInfo *config = config_new("models", 1, 512);
+    const struct qemu_file files[] = {
+        {.device_key = 2000, .fdset = 4, .fd_name = "4", .format = "qcow2"},
+        {.device_key = 2016, .fdset = 5, .fd_name = "5", .format = "qcow2"},
+        {.device_key = 2018, .fdset = 6, .fd_name = "6", .format = "qcow2"},
+        {.device_key = 9002, .fdset = 7, .fd_name = "7", .format = "raw"},
+        {.device_key = 10000, .fdset = 8, .fd_name = "8", .format = "raw"},
+        {.device_key = 10001, .fdset = 9, .fd_name = "9", .format = "raw"},
+    };
+    struct qemu_command command = command_for(config, files, G_N_ELEMENTS(files));
+
+    config_add_controller(config, &ParaVirtualSCSIController_type, 1000, 0);
+    config_add_controller(config, &ParaVirtualSCSIController_type, 1001, 1);
+    config_add_extra(config, "scsi0.tenkyu.virtualDev", "virtio");
+    config_add_extra(config, "scsi1.tenkyu.virtualDev", "virtio-blk");
+    config_add_extra(config, "ethernet0.tenkyu.virtualDev", "virtio");
+    config_add_extra(config, "tenkyu.video", "svga");
+    config_add_unit(config, &VirtualDisk_type, 2000, 1000, 0);
+    config_add_unit(config, &VirtualDisk_type, 2016, 1001, 0);
+    config_add_unit(config, &VirtualDisk_type, 2018, 1001, 2);
+    config_add_network(config, &VirtualVmxnet3_type, 4000);
+    config_add(config, &VirtualEnsoniq1371_type, 5000);
+    add_uri_port(config, 9000, "telnet://:7001", "server");
+    add_uri_port(config, 9001, "tcp://[fe80::1]:99", "client");
+    struct VirtualDevice *port = config_add(config, &VirtualSerialPort_type, 9002);
+    port->backing = vim_new(&VirtualSerialPortDeviceBackingInfo_type);
+    struct VirtualDevice *printer = config_add(config, &VirtualParallelPort_type, 10000);
+    printer->backing = vim_new(&VirtualParallelPortFileBackingInfo_type);
+    struct VirtualDevice *parallel = config_add(config, &VirtualParallelPort_type, 10001);
+    parallel->backing = vim_new(&VirtualParallelPortDeviceBackingInfo_type);
+    add_passthrough(config, 13000, "0000:3b:00.0");
+    check_golden("models", &command);
+    vim_free(config);
+}
+
 /* What is said of a device, wherever in the command line. NULL when it is not there. */
 static char *find_argument(const struct VirtualMachineConfigInfo *config, const char *id)
 {
@@ -238,10 +367,11 @@ static char *find_argument(const struct VirtualMachineConfigInfo *config, const 
     return NULL;
 }
 
-static void test_stable_places(void)
+static void check_stable_places(const char *chipset)
 {
     struct VirtualMachineConfigInfo *config = config_new("stable", 1, 256);
 
+    config_add_extra(config, "tenkyu.chipset", chipset);
     config_add_controller(config, &VirtualLsiLogicController_type, 1001, 1);
     config_add_network(config, &VirtualVmxnet3_type, 4001);
     g_autofree char *controller = find_argument(config, "dev-1001"),
@@ -262,8 +392,14 @@ static void test_stable_places(void)
     vim_free(config);
 }
 
+static void test_stable_places(void)
+{
+    check_stable_places("440bx");
+    check_stable_places("Q35");
+}
+
 /* No two devices that may be there together have one slot. */
-static void test_slots_differ(void)
+static void check_slots_differ(const char *chipset, size_t expected)
 {
     struct VirtualMachineConfigInfo *config = config_new("full", 1, 256);
     g_autoptr(GHashTable) places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -272,6 +408,7 @@ static void test_slots_differ(void)
     g_autofree char *message = NULL;
     size_t n = 0;
 
+    config_add_extra(config, "tenkyu.chipset", chipset);
     for (int32_t i = 0; i < 4; i++) {
         config_add_controller(config, &ParaVirtualSCSIController_type, 1000 + i, i);
         config_add_controller(config, &VirtualAHCIController_type, 15000 + i, i);
@@ -282,18 +419,28 @@ static void test_slots_differ(void)
     }
     config_add_controller(config, &VirtualUSBController_type, 7000, 0);
     config_add_controller(config, &VirtualUSBXHCIController_type, 14000, 0);
+    config_add(config, &VirtualHdAudioCard_type, 5000);
+    add_passthrough(config, 13000, "0000:3b:00.0");
     g_assert_cmpint(qemu_command_build(&command, &argv, &message), ==, 0);
     for (size_t i = 0; argv[i] != NULL; i++) {
-        struct json_object *json = argv[i][0] == '{' ? json_tokener_parse(argv[i]) : NULL, *address;
-        if (json != NULL && json_object_object_get_ex(json, "addr", &address)) {
-            g_hash_table_add(places, g_strdup(json_object_get_string(address)));
+        struct json_object *json = argv[i][0] == '{' ? json_tokener_parse(argv[i]) : NULL, *address, *bus;
+        if (json != NULL && json_object_object_get_ex(json, "addr", &address) &&
+            json_object_object_get_ex(json, "bus", &bus)) {
+            g_hash_table_add(
+                places, g_strconcat(json_object_get_string(bus), " ", json_object_get_string(address), NULL));
             n++;
         }
         json_object_put(json);
     }
-    g_assert_cmpuint(n, ==, 28);
+    g_assert_cmpuint(n, ==, expected);
     g_assert_cmpuint(g_hash_table_size(places), ==, n);
     vim_free(config);
+}
+
+static void test_slots_differ(void)
+{
+    check_slots_differ("440bx", 30);
+    check_slots_differ("q35", 30 + 18 + 8); /* and root ports, those for pass-through */
 }
 
 /* Builds, expects the error, and frees the configuration. */
@@ -326,8 +473,14 @@ static void test_refusals(void)
     expect_refusal(config_new("no processor", 0, 256), -EINVAL);
     expect_refusal(config_new("no memory", 1, 0), -EINVAL);
     config = config_new("efi", 1, 256);
-    vim_set_string(&config->firmware, "efi");
-    expect_refusal(config, -ENOTSUP);
+    vim_set_string(&config->firmware, "efi"); /* its files are not there */
+    expect_refusal(config, -EINVAL);
+    config = config_new("board", 1, 256);
+    config_add_extra(config, "tenkyu.chipset", "p35");
+    expect_refusal(config, -EINVAL);
+    config = config_new("screen", 1, 256);
+    config_add_extra(config, "tenkyu.video", "cga");
+    expect_refusal(config, -EINVAL);
     config = config_new("uuid", 1, 256);
     vim_set_string(&config->uuid, "x,y");
     expect_refusal(config, -EINVAL);
@@ -360,6 +513,22 @@ static void test_refusals(void)
     config = config_new("old adapter", 1, 256);
     config_add_network(config, &VirtualVmxnet2_type, 4000);
     expect_refusal(config, -ENOTSUP);
+    config = config_new("model", 1, 256);
+    config_add_network(config, &VirtualVmxnet3_type, 4000);
+    config_add_extra(config, "ethernet0.tenkyu.virtualDev", "ne2k");
+    expect_refusal(config, -ENOTSUP);
+    config = config_new("tpm", 1, 256);
+    config_add(config, &VirtualTPM_type, 11000);
+    expect_refusal(config, -EINVAL);
+    config = config_new("second pass-through", 1, 256);
+    add_passthrough(config, 13001, "0000:3b:00.0");
+    expect_refusal(config, -EINVAL);
+    config = config_new("concentrator", 1, 256);
+    add_uri_port(config, 9000, "telnet://db:1", "client");
+    vim_set_string(
+        &((struct VirtualDeviceURIBackingInfo *)config->hardware->device.items[0]->backing)->proxyURI,
+        "telnet://vspc:13370");
+    expect_refusal(config, -EINVAL);
     config = config_new("fifth port", 1, 256);
     config_add(config, &VirtualSerialPort_type, 9004);
     expect_refusal(config, -EINVAL);
@@ -372,8 +541,11 @@ int main(int argc, char **argv)
     g_test_add_func("/qemu_command/machine", test_machine);
     g_test_add_func("/qemu_command/storage", test_storage);
     g_test_add_func("/qemu_command/disk_uuid", test_disk_uuid);
+    g_test_add_func("/qemu_command/disk_kinds", test_disk_kinds);
     g_test_add_func("/qemu_command/network_and_ports", test_network_and_ports);
     g_test_add_func("/qemu_command/boot", test_boot);
+    g_test_add_func("/qemu_command/q35", test_q35);
+    g_test_add_func("/qemu_command/models", test_models);
     g_test_add_func("/qemu_command/stable_places", test_stable_places);
     g_test_add_func("/qemu_command/slots_differ", test_slots_differ);
     g_test_add_func("/qemu_command/refusals", test_refusals);

@@ -70,7 +70,8 @@ static void tear_down(struct fixture *fixture, gconstpointer data)
 
 static int start(struct fixture *fixture, const char *id, int state_fd)
 {
-    struct hypervisor_start what = {.id = id, .config = fixture->config, .state_fd = state_fd, .log_fd = -1};
+    struct hypervisor_start what = {
+        .id = id, .config = fixture->config, .state_fd = state_fd, .log_fd = -1, .lock_fd = -1};
     return hypervisor_vm_start(fixture->hv, &what, NULL);
 }
 

@@ -2,12 +2,13 @@
 /*
  * The command line of a whole machine; see command.h.
  *
- * The board is the 440BX, which guests of the VI API have, pinned to one version of it: a guest finds the
- * same hardware after an update of QEMU, and a state saved before it still loads.
+ * The boards are pinned to one version of QEMU's: a guest finds the same hardware after an update of QEMU, and
+ * a state saved before it still loads. What sits where on a board is in board.c.
  */
 #include "hypervisor/qemu/command.h"
 
 #include "hypervisor/hypervisor_ops.h"
+#include "hypervisor/qemu/planning.h"
 #include "vim/types.h"
 
 #include <errno.h>
@@ -19,10 +20,15 @@ enum {
     BOOT_TIME_MAX_MS = 65535, /* of QEMU's splash-time and reboot-timeout */
     VIDEO_MIN_MB = 16,
     VIDEO_MAX_MB = 256,
+    VIDEO_OUTPUTS_MAX = 16,
     KEY_BOOT_MENU_MS = 30000, /* how long the firmware waits for a key when its setup is wanted */
 };
 
-#define MACHINE "pc-i440fx-7.2"
+static const char *const machines[] = {
+    [QEMU_CHIPSET_440BX] = "pc-i440fx-7.2,usb=off,vmport=on",
+    [QEMU_CHIPSET_Q35] = "pc-q35-7.2,usb=off,vmport=on",
+};
+
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 /* The command line while it is made. */
@@ -31,6 +37,7 @@ struct making {
     GPtrArray *argv;    /* owned strings */
     GPtrArray *devices; /* const struct VirtualDevice, by key */
     GArray *boot;       /* int32_t keys, in the order to boot from */
+    enum qemu_chipset chipset;
     char **ret_message;
 };
 
@@ -76,25 +83,6 @@ static const struct qemu_file *find_file(const struct qemu_command *command, int
         }
     }
     return NULL;
-}
-
-static const struct OptionValue *find_extra(const struct VirtualMachineConfigInfo *config, const char *key)
-{
-    for (uint32_t i = 0; i < config->extraConfig.n; i++) {
-        const struct OptionValue *option = config->extraConfig.items[i];
-        if (option->key != NULL && g_ascii_strcasecmp(option->key, key) == 0) {
-            return option;
-        }
-    }
-    return NULL;
-}
-
-/* Whether the option is there with a value other than the empty string. */
-static bool has_extra(const struct VirtualMachineConfigInfo *config, const char *key)
-{
-    const struct OptionValue *option = find_extra(config, key);
-    const char *value = option != NULL ? vim_any_get_string(option->value) : NULL;
-    return value != NULL && value[0] != '\0';
 }
 
 static gint compare_keys(gconstpointer a, gconstpointer b)
@@ -187,21 +175,76 @@ static int add_kernel(struct making *making)
     const struct qemu_file *kernel = find_file(making->command, HYPERVISOR_KEY_KERNEL);
     const struct qemu_file *initrd = find_file(making->command, HYPERVISOR_KEY_INITRD);
 
-    if ((has_extra(config, "tenkyu.kernel") && kernel == NULL) ||
-        (has_extra(config, "tenkyu.initrd") && initrd == NULL) || (initrd != NULL && kernel == NULL)) {
+    if ((qemu_extra(config, "tenkyu.kernel") != NULL && kernel == NULL) ||
+        (qemu_extra(config, "tenkyu.initrd") != NULL && initrd == NULL) ||
+        (initrd != NULL && kernel == NULL)) {
         return hypervisor_fail(making->ret_message, -EINVAL, "the kernel to boot or its initrd is not there");
     }
     if (kernel != NULL) {
-        const struct OptionValue *append = find_extra(config, "tenkyu.append");
-        const char *text = append != NULL ? vim_any_get_string(append->value) : NULL;
+        const char *append = qemu_extra(config, "tenkyu.append");
         add_format(making, "-kernel", "/proc/self/fd/%s", kernel->fd_name);
-        if (text != NULL && text[0] != '\0') {
-            add(making, "-append", text);
+        if (append != NULL) {
+            add(making, "-append", append);
         }
     }
     if (initrd != NULL) {
         add_format(making, "-initrd", "/proc/self/fd/%s", initrd->fd_name);
     }
+    return 0;
+}
+
+/* Flash memory with the firmware's code and, if it has one, with its variables. */
+static void add_flash(struct making *making, const char *node, const struct qemu_file *file)
+{
+    g_autofree char *protocol_node = g_strconcat(node, "-file", NULL);
+    g_autofree char *path = g_strdup_printf("/dev/fdset/%" G_GINT64_FORMAT, file->fdset);
+    struct json_object *protocol = json_object_new_object();
+    struct json_object *image = json_object_new_object();
+
+    add_format(making, "-add-fd", "fd=%s,set=%" G_GINT64_FORMAT ",opaque=%s", file->fd_name, file->fdset,
+               node);
+    qemu_json_add_string(protocol, "driver", "file");
+    qemu_json_add_string(protocol, "node-name", protocol_node);
+    qemu_json_add_string(protocol, "filename", path);
+    qemu_json_add_bool(protocol, "read-only", file->read_only);
+    add_json(making, "-blockdev", protocol);
+    qemu_json_add_string(image, "driver", "raw");
+    qemu_json_add_string(image, "node-name", node);
+    qemu_json_add_bool(image, "read-only", file->read_only);
+    qemu_json_add_string(image, "file", protocol_node);
+    add_json(making, "-blockdev", image);
+}
+
+/* Chipset and firmware. */
+static int add_board(struct making *making)
+{
+    const struct VirtualMachineConfigInfo *config = making->command->config;
+    const struct qemu_file *code = find_file(making->command, QEMU_KEY_FIRMWARE);
+    const struct qemu_file *variables = find_file(making->command, HYPERVISOR_KEY_NVRAM);
+    bool efi = qemu_board_is_efi(config), secure = qemu_board_is_secure(config);
+    g_autoptr(GString) machine = g_string_new(machines[making->chipset]);
+
+    g_string_append(machine, ",dump-guest-core=off");
+    if (making->command->guest.no_hpet) {
+        g_string_append(machine, ",hpet=off");
+    }
+    if (efi && (code == NULL || variables == NULL)) {
+        return hypervisor_fail(making->ret_message, -EINVAL,
+                               "the EFI firmware or its variables are not there");
+    }
+    if (efi) {
+        add_flash(making, "firmware", code);
+        add_flash(making, "nvram", variables);
+        g_string_append_printf(machine, ",pflash0=firmware,pflash1=nvram%s", secure ? ",smm=on" : "");
+    }
+    add(making, "-machine", machine->str);
+    if (secure) {
+        add(making, "-global", "driver=cfi.pflash01,property=secure,value=on");
+    }
+    /* A guest in standby or hibernation by firmware would look powered on for ever. */
+    const char *acpi = making->chipset == QEMU_CHIPSET_Q35 ? "ICH9-LPC" : "PIIX4_PM";
+    add_format(making, "-global", "%s.disable_s3=1", acpi);
+    add_format(making, "-global", "%s.disable_s4=1", acpi);
     return 0;
 }
 
@@ -214,14 +257,14 @@ static int add_machine(struct making *making)
         return hypervisor_fail(making->ret_message, -EINVAL,
                                "the virtual machine has no processor or no memory");
     }
-    if (config->firmware != NULL && g_ascii_strcasecmp(config->firmware, "efi") == 0) {
-        return hypervisor_fail(making->ret_message, -ENOTSUP, "EFI firmware is not available, only BIOS");
-    }
     int32_t cores = hardware->numCoresPerSocket.set ? hardware->numCoresPerSocket.value : 1;
     if (cores < 1 || hardware->numCPU % cores != 0) {
         cores = 1;
     }
-    add(making, "-machine", MACHINE ",usb=off,vmport=on,dump-guest-core=off");
+    int error = add_board(making);
+    if (error != 0) {
+        return error;
+    }
     add(making, "-accel", making->command->kvm ? "kvm" : "tcg,thread=multi");
     /* TCG keeps its SVM: without it, the system calls of Linux guests return nonsense in QEMU 7.2. */
     bool hide_virtualization = making->command->kvm && !config->nestedHVEnabled.value;
@@ -239,21 +282,21 @@ static int add_machine(struct making *making)
         add(making, "-uuid", config->uuid);
     }
     add(making, "-smbios", "type=1,manufacturer=Tenkyu,product=Virtual Machine");
-    /* Windows keeps local time in the clock of the board. */
-    bool windows = config->guestId != NULL && g_ascii_strncasecmp(config->guestId, "win", 3) == 0;
-    add(making, "-rtc", windows ? "base=localtime,driftfix=slew" : "base=utc,driftfix=slew");
-    /* A guest in standby or hibernation by firmware would look powered on for ever. */
-    add(making, "-global", "PIIX4_PM.disable_s3=1");
-    add(making, "-global", "PIIX4_PM.disable_s4=1");
+    add(making, "-rtc",
+        making->command->guest.local_time ? "base=localtime,driftfix=slew" : "base=utc,driftfix=slew");
     return 0;
 }
 
-/* What every machine has, whether its configuration lists it or not. */
-static void add_fixed_devices(struct making *making)
+/* The screen: a standard VGA, which every guest can use, unless another is asked for. */
+static int add_video(struct making *making)
 {
-    const struct qemu_file *agent = find_file(making->command, HYPERVISOR_KEY_GUEST_AGENT);
-    int64_t video_mb = VIDEO_MIN_MB;
-    char name[QEMU_NAME_SIZE], chardev[QEMU_NAME_SIZE];
+    static const struct {
+        const char *word;
+        const char *driver;
+    } models[] = {{"vga", "VGA"}, {"svga", "vmware-svga"}, {"virtio", "virtio-vga"}};
+    const char *word = qemu_extra(making->command->config, "tenkyu.video"), *driver = NULL;
+    int64_t video_mb = VIDEO_MIN_MB, outputs = 1;
+    char name[QEMU_NAME_SIZE];
 
     qemu_device_name(500, name);
     for (guint i = 0; i < making->devices->len; i++) {
@@ -262,25 +305,67 @@ static void add_fixed_devices(struct making *making)
             while (video_mb < VIDEO_MAX_MB && video_mb * 1024 < card->videoRamSizeInKB.value) {
                 video_mb *= 2;
             }
+            outputs = CLAMP(card->numDisplays.value, 1, VIDEO_OUTPUTS_MAX);
             qemu_device_name(card->key, name);
         }
     }
-    struct json_object *video = qemu_json_device("VGA", name, NULL);
-    json_object_object_add(video, "vgamem_mb", json_object_new_int64(video_mb));
-    qemu_json_pci(video, QEMU_SLOT_VIDEO, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
+        if (g_ascii_strcasecmp(word != NULL ? word : models[0].word, models[i].word) == 0) {
+            driver = models[i].driver;
+        }
+    }
+    if (driver == NULL) {
+        return hypervisor_fail(making->ret_message, -EINVAL, "tenkyu.video is none of vga, svga and virtio");
+    }
+    struct json_object *video = qemu_json_device(driver, name, NULL);
+    if (strcmp(driver, "virtio-vga") == 0) {
+        qemu_json_add_int(video, "max_outputs", outputs);
+    } else {
+        qemu_json_add_int(video, "vgamem_mb", video_mb);
+    }
+    qemu_board_place(making->chipset, video, QEMU_SLOT_VIDEO, 0);
     add_json(making, "-device", video);
+    return 0;
+}
+
+/* What a Q35 needs beside what QEMU puts on it: root ports, and a controller for floppies where there are any. */
+static void add_board_devices(struct making *making)
+{
+    g_autoptr(GPtrArray) ports = g_ptr_array_new();
+    bool floppy = false;
+
+    if (making->chipset != QEMU_CHIPSET_Q35) {
+        return;
+    }
+    qemu_board_add_ports(making->chipset, making->command->config, ports);
+    for (guint i = 0; i < ports->len; i++) {
+        add_json(making, "-device", g_ptr_array_index(ports, i));
+    }
+    for (guint i = 0; i < making->devices->len; i++) {
+        floppy |= vim_is_a(g_ptr_array_index(making->devices, i), &VirtualFloppy_type);
+    }
+    if (floppy) {
+        add_json(making, "-device", qemu_json_device("isa-fdc", "fdc", NULL));
+    }
+}
+
+/* What every machine has, whether its configuration lists it or not. */
+static void add_fixed_devices(struct making *making)
+{
+    const struct qemu_file *agent = find_file(making->command, HYPERVISOR_KEY_GUEST_AGENT);
+    char chardev[QEMU_NAME_SIZE];
 
     struct json_object *balloon = qemu_json_device("virtio-balloon-pci", "balloon", NULL);
-    qemu_json_pci(balloon, QEMU_SLOT_BALLOON, 0);
+    qemu_board_place(making->chipset, balloon, QEMU_SLOT_BALLOON, 0);
     add_json(making, "-device", balloon);
 
     add(making, "-object", "rng-builtin,id=random");
     struct json_object *random = qemu_json_device("virtio-rng-pci", "rng", "rng", "random", NULL);
-    qemu_json_pci(random, QEMU_SLOT_RANDOM, 0);
+    qemu_board_place(making->chipset, random, QEMU_SLOT_RANDOM, 0);
     add_json(making, "-device", random);
 
     struct json_object *channels = qemu_json_device("virtio-serial-pci", "channels", NULL);
-    qemu_json_pci(channels, QEMU_SLOT_CHANNEL, 0);
+    qemu_board_place(making->chipset, channels, QEMU_SLOT_CHANNEL, 0);
     add_json(making, "-device", channels);
     if (agent != NULL) {
         qemu_chardev_name(agent->device_key, chardev);
@@ -349,8 +434,8 @@ static int add_device(struct making *making, const struct VirtualDevice *device)
     if (plan.netdev != NULL) {
         add_json(making, "-netdev", json_object_get(plan.netdev));
     }
-    if (plan.chardev != NULL) {
-        add(making, "-chardev", plan.chardev);
+    for (guint i = 0; i + 1 < plan.options->len; i += 2) {
+        add(making, g_ptr_array_index(plan.options, i), g_ptr_array_index(plan.options, i + 1));
     }
     for (guint i = 0; i < plan.devices->len; i++) {
         add_json(making, "-device", json_object_get(g_ptr_array_index(plan.devices, i)));
@@ -403,6 +488,11 @@ static int make(struct making *making)
     if (error != 0) {
         return error;
     }
+    error = add_video(making);
+    if (error != 0) {
+        return error;
+    }
+    add_board_devices(making);
     add_fixed_devices(making);
     error = add_devices(making);
     if (error != 0) {
@@ -430,7 +520,12 @@ int qemu_command_build(const struct qemu_command *command, char ***ret_argv, cha
         g_ptr_array_add(making.devices, hardware->device.items[i]);
     }
     g_ptr_array_sort(making.devices, compare_keys);
-    int error = make(&making);
+    int error = qemu_board_chipset(command->config, &making.chipset);
+    if (error != 0) {
+        error = hypervisor_fail(ret_message, error, "tenkyu.chipset is neither 440bx nor q35");
+    } else {
+        error = make(&making);
+    }
     g_ptr_array_unref(making.devices);
     g_array_unref(making.boot);
     if (error != 0) {

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "hypervisor/hypervisor.h"
 #include "hypervisor/qemu/device.h"
 
 /* All members are borrowed. */
@@ -18,11 +19,12 @@ struct qemu_command {
     int qmp_fd;    /* a listening socket */
     bool kvm;      /* else TCG */
     bool incoming; /* wait for saved state instead of booting */
+    struct hypervisor_guest guest;
 };
 
 /*
  * Makes the arguments, ended by NULL (g_strfreev). The machine stays stopped until it is told to run.
  * -EINVAL and -ENOTSUP as qemu_device_plan(), and for a machine that has no processor or no memory, or
- * wants a firmware that there is not.
+ * wants a firmware whose files are not there.
  */
 int qemu_command_build(const struct qemu_command *command, char ***ret_argv, char **ret_message);

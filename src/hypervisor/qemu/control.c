@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is done to a running virtual machine as a whole: end, reset, pause, power button, screen, serial
- * ports and figures. The functions have the contracts of hypervisor.h.
+ * What is done to a running virtual machine as a whole: end, reset, pause, power button, screen and serial
+ * ports. The functions have the contracts of hypervisor.h.
  */
 #include "hypervisor/qemu/device.h"
 #include "hypervisor/qemu/qemu.h"
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Waits until the watcher has buried it. */
@@ -234,38 +233,4 @@ int qemu_open_serial(struct hypervisor *hv, const char *id, int32_t device_key, 
     /* When another call was quicker, QEMU itself refuses the second client. */
     int error = add_client(vm, name, ret_fd, ret_message);
     return error == -EIO ? -EBUSY : error;
-}
-
-static int64_t boottime_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int qemu_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret)
-{
-    g_autoptr(qemu_vm) vm = qemu_find(hv, id);
-    g_autofree char *text = NULL;
-    long long total_pages, resident_pages;
-    struct timespec used;
-    clockid_t clock;
-
-    if (vm == NULL) {
-        return -ENOENT;
-    }
-    g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)vm->process.pid);
-    if (clock_getcpuclockid(vm->process.pid, &clock) != 0 || clock_gettime(clock, &used) < 0 ||
-        !g_file_get_contents(path, &text, NULL, NULL) ||
-        sscanf(text, "%lld %lld", &total_pages, &resident_pages) != 2) {
-        return -ENOENT;
-    }
-    if (process_wait(&vm->process, 0) == 0) {
-        return -ENOENT; /* it is dead, so the number may have been somebody else's all along */
-    }
-    ret->cpu_time_ns = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
-    ret->host_memory_bytes = resident_pages * sysconf(_SC_PAGESIZE);
-    ret->uptime_ms = boottime_ms() - vm->record.started_ms;
-    return 0;
 }

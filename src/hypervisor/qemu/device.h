@@ -5,7 +5,7 @@
  * command.c calls it for a whole machine, hotplug.c for one device; both get the same objects, because
  * QEMU takes QMP's arguments as JSON on its command line too. Where a device sits in the guest follows
  * from its own key and its controller's bus number alone, never from what else there is: a guest never
- * sees its disk or adapter move because another was added. The table of slots is in device.c.
+ * sees its disk or adapter move because another was added. The table of slots is in board.c.
  */
 #pragma once
 
@@ -19,11 +19,8 @@ struct VirtualMachineConfigInfo;
 struct json_object;
 
 enum {
-    QEMU_SLOT_VIDEO = 2,
-    QEMU_SLOT_BALLOON = 3,
-    QEMU_SLOT_CHANNEL = 4,
-    QEMU_SLOT_RANDOM = 5,
-    QEMU_NAME_SIZE = 32, /* bytes of any name made by qemu_device_name() and qemu_node_name() */
+    QEMU_KEY_FIRMWARE = -100, /* beside HYPERVISOR_KEY_...: the code of the EFI firmware, a file */
+    QEMU_NAME_SIZE = 32,      /* bytes of any name made by qemu_device_name() and qemu_node_name() */
 };
 
 /* A file that QEMU has, or will have when it starts. */
@@ -39,7 +36,7 @@ struct qemu_file {
 struct qemu_device_plan {
     GPtrArray *blockdevs;       /* arguments of blockdev-add, in order */
     struct json_object *netdev; /* argument of netdev_add, or NULL */
-    char *chardev;              /* value of -chardev, or NULL: there is no JSON form of it */
+    GPtrArray *options;         /* pairs of strings for the command line alone: "-chardev", its value */
     GPtrArray *devices;         /* arguments of device_add, in order */
 };
 
@@ -52,6 +49,9 @@ struct qemu_device_plan {
 int qemu_device_plan(const struct VirtualMachineConfigInfo *config, const struct VirtualDevice *device,
                      const struct qemu_file *files, size_t n_files, int boot_index,
                      struct qemu_device_plan *ret, char **ret_message);
+/* The same with invented files, for the refusals alone: whether a start would take the device. */
+int qemu_device_check(const struct VirtualMachineConfigInfo *config, const struct VirtualDevice *device,
+                      struct qemu_device_plan *ret, char **ret_message);
 void qemu_device_plan_clear(struct qemu_device_plan *plan);
 
 /* QEMU's names: of the device, of its top block node, of its network back end, of its character device. */
@@ -64,10 +64,15 @@ int32_t qemu_device_key(const char *name);
 /* The key in a name made by qemu_node_name() or, for parents of a disk, by the planner; 0 for any other. */
 int32_t qemu_node_key(const char *name);
 
-/* Whether the port is a socket that hypervisor_vm_open_serial can open, not a file. */
+/* Of a port that is for hypervisor_vm_open_serial; so is one without a scheme. */
+#define QEMU_CONSOLE_URI "tenkyu:"
+/* Whether the port has a network connection of its own, by a URI such as "telnet://:7001". */
+bool qemu_serial_is_network(const struct VirtualDevice *device);
+/* Takes such a URI apart. A server may leave out the host, which is "" then (all addresses). -EINVAL: it is
+ * none; -ENOTSUP: another scheme than tcp and telnet. */
+int qemu_serial_parse_uri(const char *uri, bool server, char **ret_host, int *ret_port, bool *ret_telnet);
+/* Whether the port is a socket that hypervisor_vm_open_serial can open: no file, device or connection. */
 bool qemu_serial_is_socket(const struct VirtualDevice *device);
 
 /* A device_add argument with driver and id; further strings by "name", value pairs, ended by NULL. */
 struct json_object *qemu_json_device(const char *driver, const char *id, ...) G_GNUC_NULL_TERMINATED;
-/* Adds "bus": "pci.0" and the address. */
-void qemu_json_pci(struct json_object *device, int slot, int function);

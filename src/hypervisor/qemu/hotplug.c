@@ -6,6 +6,7 @@
  * A device added here and its block node, network back end and fdset carry the names that a start would
  * have given them, so removing does not depend on how, or by which server, it was added.
  */
+#include "hypervisor/qemu/block.h"
 #include "hypervisor/qemu/device.h"
 #include "hypervisor/qemu/qemu.h"
 #include "vim/types.h"
@@ -22,8 +23,8 @@ static void remove_backend(struct qemu_vm *vm, int32_t key)
 {
     char name[QEMU_NAME_SIZE];
 
+    qemu_vm_remove_nodes(vm, key);
     qemu_node_name(key, name);
-    qemu_vm_execute(vm, "blockdev-del", qemu_json("node-name", name, NULL), NULL);
     qemu_vm_remove_fds(vm, name);
     qemu_netdev_name(key, name);
     qemu_vm_execute(vm, "netdev_del", qemu_json("id", name, NULL), NULL);
@@ -325,7 +326,10 @@ int qemu_resize_disk(struct hypervisor *hv, const char *id, const struct Virtual
     if (vm == NULL) {
         return -ENOENT;
     }
-    qemu_node_name(device->key, node);
+    int error = qemu_vm_top_node(vm, device->key, node, ret_message);
+    if (error != 0) {
+        return error;
+    }
     struct json_object *arguments = qemu_json("node-name", node, NULL);
     json_object_object_add(arguments, "size", json_object_new_int64(capacity_bytes));
     return qemu_vm_execute(vm, "block_resize", arguments, ret_message);

@@ -40,7 +40,7 @@ static const char *const step_texts[] = {
     [STEP_SESSION] = "start a session",
     [STEP_CAPABILITIES] = "drop capabilities",
     [STEP_USER] = "become the virtual machine's own user (does this user namespace have it?)",
-    [STEP_EXEC] = "run QEMU",
+    [STEP_EXEC] = "run its program",
 };
 
 /* What the child sends when it fails. */

@@ -3,6 +3,7 @@
  * The QEMU backend: opening, adopting, the table of virtual machines, their events and their deaths. See
  * qemu.h for the other files and the locks.
  */
+#include "hypervisor/qemu/block.h"
 #include "hypervisor/qemu/qemu.h"
 
 #include "base/file.h"
@@ -100,6 +101,9 @@ static void on_state(struct qemu_vm *vm, enum hypervisor_vm_state state)
     if (vm->state != HYPERVISOR_VM_GONE) {
         vm->state = state;
     }
+    if (state == HYPERVISOR_VM_RUNNING) {
+        vm->resumed_us = g_get_monotonic_time();
+    }
     g_cond_broadcast(&vm->changed);
     g_mutex_unlock(&vm->lock);
     push(vm, &event);
@@ -174,6 +178,11 @@ static void on_event(void *data, const char *name, struct json_object *arguments
         on_device(vm, vm->not_deleted, arguments);
     } else if (strcmp(name, "MIGRATION") == 0) {
         on_migration(vm, arguments);
+    } else if (strcmp(name, "JOB_STATUS_CHANGE") == 0) {
+        g_mutex_lock(&vm->lock);
+        vm->job_changes++;
+        g_cond_broadcast(&vm->changed);
+        g_mutex_unlock(&vm->lock);
     }
 }
 
@@ -190,7 +199,11 @@ struct qemu_vm *qemu_vm_new(struct qemu *qemu, const char *id)
     vm->output_fd = -1;
     vm->process.pidfd = -1;
     vm->process.control_fd = -1;
+    vm->tpm.pidfd = -1;
+    vm->tpm.control_fd = -1;
+    vm->tpm_folder_fd = -1;
     vm->record.slot = -1;
+    vm->held_fdset = -1;
     vm->state = HYPERVISOR_VM_PAUSED;
     g_mutex_init(&vm->lock);
     g_cond_init(&vm->changed);
@@ -212,6 +225,10 @@ void qemu_vm_unref(struct qemu_vm *vm)
     }
     qmp_free(vm->qmp);
     process_close(&vm->process);
+    process_close(&vm->tpm);
+    if (vm->tpm_folder_fd >= 0) {
+        close(vm->tpm_folder_fd);
+    }
     if (vm->output_fd >= 0) {
         close(vm->output_fd);
     }
@@ -365,6 +382,7 @@ static void bury(struct qemu_vm *vm)
     bool expected = vm->expected;
     g_mutex_unlock(&vm->lock);
     g_autofree char *reason = death_reason(vm, expected);
+    qemu_tpm_end(vm);
     qemu_vm_tidy(vm);
     struct hypervisor_event event = {
         .kind = HYPERVISOR_EVENT_GONE,
@@ -407,6 +425,7 @@ static void end_leftover(struct qemu_vm *vm)
     process_kill(&vm->process);
     if (process_wait(&vm->process, QEMU_DEATH_MS) == 0) {
         process_reap(&vm->process, NULL, NULL);
+        qemu_tpm_end(vm);
         qemu_vm_tidy(vm);
     }
 }
@@ -460,10 +479,12 @@ static bool adopt(struct qemu *qemu, struct qemu_vm *vm)
     }
     int error = record_read(vm->folder_fd, &vm->record);
     if (error == 0) {
+        qemu_tpm_adopt(vm);
         error = process_open(vm->record.pid, vm->record.start_ticks, &vm->process);
     }
     if (error == -ENOENT || error == -EPROTO || error == -ESTALE || error == -ESRCH) {
         /* No record, no process: the child of a start ends by itself when its record was not written. */
+        qemu_tpm_end(vm);
         tidy_folder(vm, error == -ESTALE || error == -ESRCH);
     }
     if (error != 0) {
@@ -486,8 +507,10 @@ static bool adopt(struct qemu *qemu, struct qemu_vm *vm)
         end_leftover(vm);
         return false;
     }
-    vm->record.phase = RECORD_RUNNING;
-    record_write(vm->folder_fd, &vm->record);
+    if (vm->record.phase != RECORD_HELD) {
+        vm->record.phase = RECORD_RUNNING;
+        record_write(vm->folder_fd, &vm->record);
+    }
     g_mutex_lock(&qemu->lock);
     g_hash_table_insert(qemu->vms, vm->id, qemu_vm_ref(vm));
     g_mutex_unlock(&qemu->lock);
@@ -570,13 +593,46 @@ static void qemu_free(struct hypervisor *hv)
     g_mutex_clear(&qemu->lock);
     g_free(qemu->program);
     g_free(qemu->version);
+    qemu_capabilities_clear(&qemu->capabilities);
     g_free(qemu);
+}
+
+static int qemu_check_machine(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                              char **ret_message)
+{
+    return qemu_capabilities_check_machine(&((struct qemu *)hv)->capabilities, config, ret_message);
+}
+
+static int qemu_check_device(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                             const struct VirtualDevice *device, char **ret_message)
+{
+    return qemu_capabilities_check_device(&((struct qemu *)hv)->capabilities, config, device, ret_message);
+}
+
+static int qemu_open_nvram_template(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                                    int *ret_fd, char **ret_message)
+{
+    const char *path = ((struct qemu *)hv)->capabilities.variables;
+    int error = qemu_check_machine(hv, config, ret_message);
+
+    if (error != 0) {
+        return error;
+    }
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (path != NULL && fd < 0) {
+        return hypervisor_fail(ret_message, -errno, "%s cannot be opened: %s", path, g_strerror(errno));
+    }
+    *ret_fd = fd;
+    return 0;
 }
 
 static const struct hypervisor_ops qemu_ops = {
     .free = qemu_free,
     .adopt = qemu_adopt,
     .get_state = qemu_get_state,
+    .check_machine = qemu_check_machine,
+    .check_device = qemu_check_device,
+    .open_nvram_template = qemu_open_nvram_template,
     .start = qemu_start,
     .stop = qemu_stop,
     .reset = qemu_reset,
@@ -593,7 +649,12 @@ static const struct hypervisor_ops qemu_ops = {
     .change_medium = qemu_change_medium,
     .set_link = qemu_set_link,
     .resize_disk = qemu_resize_disk,
+    .get_images = qemu_get_images,
+    .snapshot = qemu_snapshot,
+    .commit = qemu_commit,
+    .release = qemu_release,
     .get_stats = qemu_get_stats,
+    .get_device_stats = qemu_get_device_stats,
 };
 
 /* Finds QEMU and its version: "QEMU emulator version 7.2.22 (Debian ...)". */
@@ -718,6 +779,9 @@ int hypervisor_qemu_new(const struct hypervisor_options *options, struct hypervi
     qemu->slots = g_hash_table_new(NULL, NULL);
     qemu->events = event_queue_new(options->event, options->event_data);
     int error = find_program(qemu, &message);
+    if (error == 0) {
+        error = qemu_capabilities_load(qemu->program, &qemu->capabilities, &message);
+    }
     if (error == 0) {
         error = choose_accelerator(qemu, options->accelerator, &message);
     }

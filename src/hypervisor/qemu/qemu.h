@@ -4,9 +4,11 @@
  *
  *   qemu.c      the backend: opens, adopts, watches processes, turns QMP events into ours
  *   start.c     a power on, from files and configuration to a running guest
- *   control.c   stop, reset, pause, screen, serial ports, figures
+ *   control.c   stop, reset, pause, screen, serial ports
+ *   stats.c     figures
  *   suspend.c   saving the state into a file and loading it
  *   hotplug.c   devices, media, links and sizes of a running guest
+ *   tpm.c       the process that is a virtual machine's TPM
  *
  * A virtual machine is in the table from the moment its start begins; others see it when it has started.
  * One thread, the watcher, learns of every death, and is the only one that takes a virtual machine that
@@ -16,6 +18,7 @@
 #pragma once
 
 #include "hypervisor/hypervisor_ops.h"
+#include "hypervisor/qemu/capabilities.h"
 #include "hypervisor/qemu/process.h"
 #include "hypervisor/qemu/record.h"
 
@@ -35,6 +38,7 @@ struct qemu {
     struct hypervisor base;
     char *program; /* path of the QEMU binary */
     char *version;
+    struct qemu_capabilities capabilities;
     bool kvm;
     bool own_users; /* each QEMU gets a user of its own */
     gid_t kvm_gid;  /* the group that may open /dev/kvm, or 0 */
@@ -55,13 +59,19 @@ struct qemu_vm {
     int folder_fd;
     int output_fd; /* to read QEMU's messages back, or -1 */
     struct process process;
+    struct process tpm;   /* of swtpm; its pidfd is -1 when there is none */
+    int tpm_folder_fd;    /* with the TPM's state, owned, or -1 */
     struct record record; /* changed only by who runs a changing operation (the caller's job lock) */
-    struct qmp *qmp;      /* from before the virtual machine can be found until it is freed */
+    int64_t
+        held_fdset;  /* of an image that a held guest does not use any more, or -1; with the job lock too */
+    struct qmp *qmp; /* from before the virtual machine can be found until it is freed */
 
     GMutex lock;
-    GCond changed; /* with lock: any of the following changed */
-    bool started;  /* others may find it */
-    bool expected; /* its end was asked for, by us or by the guest */
+    GCond changed;        /* with lock: any of the following changed */
+    bool started;         /* others may find it */
+    bool expected;        /* its end was asked for, by us or by the guest */
+    unsigned job_changes; /* how often a job of the block layer has changed */
+    int64_t resumed_us;   /* when the guest last began to run, by the monotonic clock */
     enum hypervisor_vm_state state;
     GHashTable *deleted;     /* ids of devices that the guest has let go (owned) */
     GHashTable *not_deleted; /* ids of devices that it has refused to let go (owned) */
@@ -112,6 +122,16 @@ int qemu_reopen(int fd, int access, int *ret_fd);
 /* The same for a file of a drive or port, as its use demands. */
 int qemu_reopen_file(const struct hypervisor_file *file, bool parent, int *ret_fd, char **ret_message);
 
+/* tpm.c */
+
+/* Makes the TPM's process, which waits for process_go(). vm->tpm_folder_fd is its state; control_fd, its end
+ * of a pair of sockets, is borrowed, and QEMU must have the only descriptor of the other end. */
+int qemu_tpm_fork(struct qemu_vm *vm, int control_fd, int output_fd, uid_t uid, char **ret_message);
+/* Finds the process that the record names. */
+void qemu_tpm_adopt(struct qemu_vm *vm);
+/* Waits for its end, and hastens it. QEMU must be dead. */
+void qemu_tpm_end(struct qemu_vm *vm);
+
 /* control.c */
 
 /* Ends the process of a started virtual machine and waits until the watcher has buried it. */
@@ -125,11 +145,15 @@ int qemu_screenshot(struct hypervisor *hv, const char *id, int fd, char **ret_me
 int qemu_open_screen(struct hypervisor *hv, const char *id, int *ret_fd, char **ret_message);
 int qemu_open_serial(struct hypervisor *hv, const char *id, int32_t device_key, int *ret_fd,
                      char **ret_message);
-int qemu_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret);
 /* Passes a duplicate of fd to QEMU as a new fdset whose descriptor is called `opaque`. */
 int qemu_vm_add_fd(struct qemu_vm *vm, int fd, const char *opaque, int64_t *ret_fdset, char **ret_message);
 /* Removes every fdset whose descriptor is called `opaque`. */
 void qemu_vm_remove_fds(struct qemu_vm *vm, const char *opaque);
+
+/* stats.c */
+
+int qemu_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret);
+int qemu_get_device_stats(struct hypervisor *hv, const char *id, struct hypervisor_device_stats *ret);
 
 /* suspend.c */
 
@@ -137,6 +161,14 @@ int qemu_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progr
                  char **ret_message);
 /* Loads saved state into a QEMU that was started to wait for it; the guest is stopped afterwards. */
 int qemu_vm_load_state(struct qemu_vm *vm, int fd, char **ret_message);
+/* Saving in two steps, so that the guest stands still only for the second: what can be done before, and the saving.
+ * With a background snapshot the guest is let go as soon as its devices are saved. -ECANCELED by progress. */
+int qemu_vm_prepare_state(struct qemu_vm *vm, int fd, char **ret_message);
+int qemu_vm_save_state(struct qemu_vm *vm, hypervisor_progress_fn progress, void *data, char **ret_message);
+/* Whether memory is saved while the guest runs on. Fails when the kernel does not let QEMU see its writes. */
+int qemu_vm_set_background(struct qemu_vm *vm, bool on, char **ret_message);
+/* Writes down what is going on. */
+int qemu_vm_set_phase(struct qemu_vm *vm, enum record_phase phase, char **ret_message);
 /* Undoes a suspend that died with the server: the guest runs on. */
 int qemu_vm_abandon_suspend(struct qemu_vm *vm, char **ret_message);
 

@@ -8,6 +8,8 @@
  */
 #include "hypervisor/qemu/qmp.h"
 
+#include "base/json_count.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <json-c/json.h>
@@ -135,6 +137,9 @@ static int take_line(struct qmp *qmp, const char *line, size_t length)
     }
     if (length == 0) {
         return 0;
+    }
+    if (json_count_values(line, length) > QMP_VALUES_MAX) {
+        return -EPROTO;
     }
     struct json_tokener *tokener = json_tokener_new_ex(QMP_DEPTH_MAX);
     if (tokener == NULL) {
@@ -265,6 +270,9 @@ static int exchange(struct qmp *qmp, struct json_object *command, const int *fds
         g_mutex_lock(&qmp->send_lock);
         error = send_message(qmp, line, strlen(line), fds, n_fds, end_us);
         g_mutex_unlock(&qmp->send_lock);
+        if (error == -ECONNRESET) {
+            error = 0; /* the reader comes to the end as well, and knows why: it may have been nonsense */
+        }
     }
 
     g_mutex_lock(&qmp->lock);
@@ -275,9 +283,6 @@ static int exchange(struct qmp *qmp, struct json_object *command, const int *fds
         }
     }
     g_ptr_array_remove_fast(qmp->calls, call);
-    if (error == -ECONNRESET && qmp->error == -EPROTO) {
-        error = -EPROTO; /* the send failed because the reader gave up first */
-    }
     g_mutex_unlock(&qmp->lock);
     return error;
 }

@@ -4,7 +4,7 @@
  *
  * The QEMU backend has one per virtual machine. Calls block with a deadline and may come from any number
  * of threads; a reader thread of its own matches the replies and hands events on. The peer is a process
- * that a guest may have taken over: lines and nesting are limited, and one that dies, talks nonsense or
+ * that a guest may have taken over: what a message may cost is limited, and one that dies, talks nonsense or
  * never answers costs an error code, nothing else.
  *
  * The protocol: QEMU's docs/interop/qmp-spec.
@@ -20,6 +20,7 @@ struct qmp;
 enum {
     QMP_LINE_MAX_BYTES = 16 << 20, /* one message; the largest real one, the schema, has about 0.2 MiB */
     QMP_DEPTH_MAX = 64,            /* nested objects and arrays in one message */
+    QMP_VALUES_MAX = 100000,       /* values in one message; the schema has about 16,000 */
     QMP_FDS_MAX = 8,               /* descriptors in one command */
 };
 

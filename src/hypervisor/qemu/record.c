@@ -20,6 +20,7 @@ static const char *const phase_names[] = {
     [RECORD_STARTING] = "starting",
     [RECORD_RUNNING] = "running",
     [RECORD_SUSPENDING] = "suspending",
+    [RECORD_HELD] = "held",
 };
 
 int record_write(int folder_fd, const struct record *record)
@@ -31,6 +32,10 @@ int record_write(int folder_fd, const struct record *record)
     json_object_object_add(json, "boot_id", json_object_new_string(boot_id));
     json_object_object_add(json, "pid", json_object_new_int(record->pid));
     json_object_object_add(json, "start_ticks", json_object_new_uint64(record->start_ticks));
+    if (record->tpm_pid != 0) {
+        json_object_object_add(json, "tpm_pid", json_object_new_int(record->tpm_pid));
+        json_object_object_add(json, "tpm_start_ticks", json_object_new_uint64(record->tpm_start_ticks));
+    }
     json_object_object_add(json, "slot", json_object_new_int(record->slot));
     json_object_object_add(json, "started_ms", json_object_new_int64(record->started_ms));
     json_object_object_add(json, "output_offset", json_object_new_int64(record->output_offset));
@@ -57,6 +62,8 @@ static int parse(struct json_object *json, struct record *ret)
     struct record record = {
         .pid = (pid_t)get_int(json, "pid"),
         .start_ticks = (uint64_t)get_int(json, "start_ticks"),
+        .tpm_pid = (pid_t)MAX(get_int(json, "tpm_pid"), 0),
+        .tpm_start_ticks = (uint64_t)get_int(json, "tpm_start_ticks"),
         .slot = (int32_t)get_int(json, "slot"),
         .started_ms = get_int(json, "started_ms"),
         .output_offset = get_int(json, "output_offset"),

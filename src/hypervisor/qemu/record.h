@@ -15,12 +15,15 @@ enum record_phase {
     RECORD_STARTING = 1, /* the guest has not run: to be killed */
     RECORD_RUNNING,      /* to be adopted */
     RECORD_SUSPENDING,   /* the state is half saved: to be adopted, and told to run on */
+    RECORD_HELD,         /* held still by a commit: to be adopted; goes on when the host says so */
 };
 
 struct record {
     enum record_phase phase;
     pid_t pid;
     uint64_t start_ticks;
+    pid_t tpm_pid; /* of the TPM's process, 0 when there is none */
+    uint64_t tpm_start_ticks;
     int32_t slot;          /* of the user id; -1 when QEMU runs as the server's own user */
     int64_t started_ms;    /* CLOCK_BOOTTIME when the guest began to run, or was about to */
     int64_t output_offset; /* where QEMU's messages of this run begin in the file that it writes to */

@@ -9,6 +9,7 @@
  * guest runs, the next server kills the process (it is recorded as starting and is not running); from
  * then on it adopts it. Any failure undoes all of it.
  */
+#include "hypervisor/qemu/board.h"
 #include "hypervisor/qemu/command.h"
 #include "hypervisor/qemu/qemu.h"
 #include "hypervisor/qemu/qmp.h"
@@ -31,7 +32,7 @@ enum {
     GREETING_MS = 60000,    /* until a fresh QEMU must answer; a large memory takes its time */
     DEATH_NOTICE_MS = 2000, /* between the end of its monitor and its death */
     FIRST_UID = 0x70000000, /* beyond what people, services and containers are given */
-    SLOTS_MAX = 65536,
+    SLOTS_MAX = 65536,      /* and as many for TPMs */
 };
 
 /* What is gathered for one start. */
@@ -42,6 +43,7 @@ struct launch {
     GArray *fds;      /* int, owned: what QEMU gets, in order of its numbers from PROCESS_FIRST_FD */
     GArray *files;    /* struct qemu_file */
     GPtrArray *names; /* their fd_name, owned */
+    int tpm_fd;       /* the TPM's end of its pair of sockets, owned, or -1 */
     char **ret_message;
 };
 
@@ -204,6 +206,40 @@ static const struct VirtualDevice *find_device(const struct VirtualMachineConfig
     return NULL;
 }
 
+/* Keeps the folder with a TPM's state for its process, and gives QEMU one end of the pair between them. */
+static int pass_tpm(struct launch *launch, const struct hypervisor_file *file)
+{
+    int sockets[2];
+
+    launch->vm->tpm_folder_fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+    if (launch->vm->tpm_folder_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+        return hypervisor_fail(launch->ret_message, -errno, "the TPM cannot be connected: %s",
+                               g_strerror(errno));
+    }
+    launch->tpm_fd = sockets[1];
+    pass(launch, sockets[0], file->device_key, "socket", false);
+    return 0;
+}
+
+/* The code of the EFI firmware, which every virtual machine only reads. */
+static int pass_firmware(struct launch *launch)
+{
+    const struct VirtualMachineConfigInfo *config = launch->start->config;
+    const struct qemu_capabilities *capabilities = &launch->qemu->capabilities;
+    const char *path = qemu_board_is_secure(config) ? capabilities->firmware_secure : capabilities->firmware;
+
+    if (!qemu_board_is_efi(config)) {
+        return 0;
+    }
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        return hypervisor_fail(launch->ret_message, path != NULL ? -errno : -ENOTSUP,
+                               "there is no EFI firmware here; Debian has it in the package ovmf");
+    }
+    pass(launch, fd, QEMU_KEY_FIRMWARE, "raw", true);
+    return 0;
+}
+
 static int pass_file(struct launch *launch, size_t index)
 {
     const struct hypervisor_file *file = &launch->start->files[index];
@@ -213,15 +249,19 @@ static int pass_file(struct launch *launch, size_t index)
     if (file->device_key == HYPERVISOR_KEY_KERNEL || file->device_key == HYPERVISOR_KEY_INITRD) {
         return pass_kernel(launch, file);
     }
-    if (device == NULL) {
+    if (vim_is_a(device, &VirtualTPM_type)) {
+        return pass_tpm(launch, file);
+    }
+    if (device == NULL && file->device_key != HYPERVISOR_KEY_NVRAM) {
         return hypervisor_fail(launch->ret_message, -EINVAL,
                                "there is a file for device %d, which there is not", file->device_key);
     }
     if (vim_is_a(device, &VirtualEthernetCard_type)) {
         fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
         error = fd < 0 ? -errno : 0;
-    } else if (vim_is_a(device, &VirtualSerialPort_type)) {
-        error = qemu_reopen(file->fd, O_WRONLY | O_APPEND, &fd);
+    } else if (vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type)) {
+        bool port = vim_is_a(device->backing, &VirtualDeviceDeviceBackingInfo_type);
+        error = qemu_reopen(file->fd, port ? O_RDWR : O_WRONLY | O_APPEND, &fd);
     } else {
         bool parent = false;
         for (size_t i = 0; i < index; i++) {
@@ -255,7 +295,25 @@ static int pass_files(struct launch *launch)
             error = pass_listener(launch, device->key, name);
         }
     }
+    if (error == 0) {
+        error = pass_firmware(launch);
+    }
     return error != 0 ? error : pass_listener(launch, HYPERVISOR_KEY_GUEST_AGENT, "agent.sock");
+}
+
+/* The lock, which QEMU has open and knows nothing of: the kernel ends it with the process. */
+static int pass_lock(struct launch *launch)
+{
+    if (launch->start->lock_fd < 0) {
+        return 0;
+    }
+    int fd = fcntl(launch->start->lock_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return hypervisor_fail(launch->ret_message, -errno, "the lock cannot be passed on: %s",
+                               g_strerror(errno));
+    }
+    g_array_append_val(launch->fds, fd);
+    return 0;
 }
 
 /* Where QEMU's messages go: to the caller's log, or into the run folder. */
@@ -307,7 +365,15 @@ static int run(struct launch *launch, char **argv)
         .uid = user_of(vm),
         .extra_gid = launch->qemu->kvm ? launch->qemu->kvm_gid : 0,
     };
-    error = process_fork(&spec, &vm->process, launch->ret_message);
+    if (launch->tpm_fd >= 0) {
+        uid_t tpm_uid = spec.uid != 0 ? spec.uid + SLOTS_MAX : 0;
+        error = qemu_tpm_fork(vm, launch->tpm_fd, output_fd, tpm_uid, launch->ret_message);
+        close(launch->tpm_fd);
+        launch->tpm_fd = -1;
+    }
+    if (error == 0) {
+        error = process_fork(&spec, &vm->process, launch->ret_message);
+    }
     close(output_fd);
     if (error != 0) {
         return error;
@@ -315,13 +381,18 @@ static int run(struct launch *launch, char **argv)
     vm->record.phase = RECORD_STARTING;
     vm->record.pid = vm->process.pid;
     vm->record.start_ticks = vm->process.start_ticks;
+    vm->record.tpm_pid = vm->tpm.pid;
+    vm->record.tpm_start_ticks = vm->tpm.start_ticks;
     vm->record.started_ms = boottime_ms();
     error = record_write(vm->folder_fd, &vm->record);
     if (error != 0) {
         return hypervisor_fail(launch->ret_message, error, "the process cannot be recorded: %s",
                                g_strerror(-error));
     }
-    return process_go(&vm->process, launch->ret_message);
+    if (vm->tpm.pidfd >= 0) {
+        error = process_go(&vm->tpm, launch->ret_message);
+    }
+    return error != 0 ? error : process_go(&vm->process, launch->ret_message);
 }
 
 /* Pulls the cables of the adapters that are not to be connected. */
@@ -400,6 +471,9 @@ static int launch_all(struct launch *launch)
     if (error == 0) {
         error = pass_files(launch);
     }
+    if (error == 0) {
+        error = pass_lock(launch);
+    }
     if (error != 0) {
         return error;
     }
@@ -411,6 +485,7 @@ static int launch_all(struct launch *launch)
         .qmp_fd = PROCESS_FIRST_FD,
         .kvm = launch->qemu->kvm,
         .incoming = launch->start->state_fd >= 0,
+        .guest = launch->start->guest,
     };
     error = qemu_command_build(&command, &argv, launch->ret_message);
     if (error == 0) {
@@ -459,7 +534,7 @@ int qemu_start(struct hypervisor *hv, const struct hypervisor_start *start, char
 {
     struct qemu *qemu = (struct qemu *)hv;
     g_autoptr(qemu_vm) vm = qemu_vm_new(qemu, start->id);
-    struct launch launch = {.qemu = qemu, .vm = vm, .start = start, .ret_message = ret_message};
+    struct launch launch = {.qemu = qemu, .vm = vm, .start = start, .ret_message = ret_message, .tpm_fd = -1};
 
     int error = reserve(qemu, vm, ret_message);
     if (error != 0) {
@@ -473,11 +548,15 @@ int qemu_start(struct hypervisor *hv, const struct hypervisor_start *start, char
     g_array_unref(launch.fds);
     g_array_unref(launch.files);
     g_ptr_array_unref(launch.names);
+    if (launch.tpm_fd >= 0) {
+        close(launch.tpm_fd);
+    }
     if (error == 0) {
         qemu_vm_publish(vm, 0);
         return 0;
     }
     give_up(&launch, error);
+    qemu_tpm_end(vm);
     if (vm->folder_fd >= 0) {
         qemu_vm_tidy(vm);
     }

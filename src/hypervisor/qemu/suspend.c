@@ -25,21 +25,32 @@ enum {
 
 #define BANDWIDTH_MAX (INT64_C(1) << 40) /* bytes a second: no limit, where QEMU's default is 128 MiB */
 
-/* Makes QEMU tell when a migration ends, and not hold it back. */
-static int prepare(struct qemu_vm *vm, char **ret_message)
+/* Switches a capability of migrations. */
+static int set_capability(struct qemu_vm *vm, const char *name, bool on, char **ret_message)
 {
-    struct json_object *capability = qemu_json("capability", "events", NULL);
+    struct json_object *capability = qemu_json("capability", name, NULL);
     struct json_object *capabilities = json_object_new_array();
     struct json_object *arguments = json_object_new_object();
 
-    json_object_object_add(capability, "state", json_object_new_boolean(true));
+    json_object_object_add(capability, "state", json_object_new_boolean(on));
     json_object_array_add(capabilities, capability);
     json_object_object_add(arguments, "capabilities", capabilities);
-    int error = qemu_vm_execute(vm, "migrate-set-capabilities", arguments, ret_message);
+    return qemu_vm_execute(vm, "migrate-set-capabilities", arguments, ret_message);
+}
+
+int qemu_vm_set_background(struct qemu_vm *vm, bool on, char **ret_message)
+{
+    return set_capability(vm, "background-snapshot", on, ret_message);
+}
+
+/* Makes QEMU tell when a migration ends, and not hold it back. */
+static int prepare(struct qemu_vm *vm, char **ret_message)
+{
+    int error = set_capability(vm, "events", true, ret_message);
     if (error != 0) {
         return error;
     }
-    arguments = json_object_new_object();
+    struct json_object *arguments = json_object_new_object();
     json_object_object_add(arguments, "max-bandwidth", json_object_new_int64(BANDWIDTH_MAX));
     error = qemu_vm_execute(vm, "migrate-set-parameters", arguments, ret_message);
     g_mutex_lock(&vm->lock);
@@ -113,7 +124,7 @@ static int wait_migration(struct qemu_vm *vm, const char *verb, hypervisor_progr
         json_object_put(reply);
         if (progress != NULL && !progress(data, percent)) {
             *ret_cancelled = true;
-            return hypervisor_fail(ret_message, -ECANCELED, "suspending was cancelled");
+            return hypervisor_fail(ret_message, -ECANCELED, "saving the memory was cancelled");
         }
     }
 }
@@ -141,7 +152,7 @@ static void cancel(struct qemu_vm *vm)
     }
 }
 
-static int set_phase(struct qemu_vm *vm, enum record_phase phase, char **ret_message)
+int qemu_vm_set_phase(struct qemu_vm *vm, enum record_phase phase, char **ret_message)
 {
     vm->record.phase = phase;
     int error = record_write(vm->folder_fd, &vm->record);
@@ -150,26 +161,40 @@ static int set_phase(struct qemu_vm *vm, enum record_phase phase, char **ret_mes
                                         g_strerror(-error));
 }
 
-/* Writes the state of the stopped guest. */
-static int save(struct qemu_vm *vm, int fd, hypervisor_progress_fn progress, void *data, char **ret_message)
+int qemu_vm_prepare_state(struct qemu_vm *vm, int fd, char **ret_message)
 {
-    bool cancelled = false;
-
     if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
         return hypervisor_fail(ret_message, -errno, "the state's file cannot be used: %s", g_strerror(errno));
     }
     int error = prepare(vm, ret_message);
-    if (error == 0) {
-        error = qemu_vm_execute_fd(vm, "getfd", qemu_json("fdname", "state", NULL), fd, ret_message);
-    }
-    if (error == 0) {
-        error = qemu_vm_execute(vm, "migrate", qemu_json("uri", "fd:state", NULL), ret_message);
-    }
+    return error != 0 ? error
+                      : qemu_vm_execute_fd(vm, "getfd", qemu_json("fdname", "state", NULL), fd, ret_message);
+}
+
+int qemu_vm_save_state(struct qemu_vm *vm, hypervisor_progress_fn progress, void *data, char **ret_message)
+{
+    bool cancelled = false;
+
+    int error = qemu_vm_execute(vm, "migrate", qemu_json("uri", "fd:state", NULL), ret_message);
     if (error == 0) {
         error = wait_migration(vm, "saved", progress, data, &cancelled, ret_message);
     }
     if (cancelled) {
         cancel(vm);
+    }
+    return error;
+}
+
+/* Writes the state of the stopped guest. */
+static int save(struct qemu_vm *vm, int fd, hypervisor_progress_fn progress, void *data, char **ret_message)
+{
+    /* An earlier server may have died while it saved in the background. */
+    int error = qemu_vm_set_background(vm, false, ret_message);
+    if (error == 0) {
+        error = qemu_vm_prepare_state(vm, fd, ret_message);
+    }
+    if (error == 0) {
+        error = qemu_vm_save_state(vm, progress, data, ret_message);
     }
     if (error == 0 && fsync(fd) < 0) {
         error = hypervisor_fail(ret_message, -errno, "the state cannot be saved: %s", g_strerror(errno));
@@ -188,7 +213,7 @@ int qemu_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progr
     g_mutex_lock(&vm->lock);
     bool was_running = vm->state == HYPERVISOR_VM_RUNNING;
     g_mutex_unlock(&vm->lock);
-    int error = was_running ? set_phase(vm, RECORD_SUSPENDING, ret_message) : 0;
+    int error = was_running ? qemu_vm_set_phase(vm, RECORD_SUSPENDING, ret_message) : 0;
     if (error == 0) {
         error = qemu_vm_execute(vm, "stop", NULL, ret_message);
     }
@@ -204,7 +229,7 @@ int qemu_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progr
     if (was_running) {
         g_autofree char *message = NULL; /* the first failure is the one to tell of */
         qemu_vm_execute(vm, "cont", NULL, NULL);
-        set_phase(vm, RECORD_RUNNING, &message);
+        qemu_vm_set_phase(vm, RECORD_RUNNING, &message);
     }
     return error;
 }
@@ -226,8 +251,33 @@ int qemu_vm_load_state(struct qemu_vm *vm, int fd, char **ret_message)
     return error == 0 ? wait_migration(vm, "loaded", NULL, NULL, &cancelled, ret_message) : error;
 }
 
+/* Whether the migration that is under way lets the guest run. */
+static bool is_background(struct qemu_vm *vm)
+{
+    struct json_object *capabilities = NULL, *state = NULL;
+    bool on = false;
+
+    if (qemu_vm_query(vm, "query-migrate-capabilities", NULL, &capabilities, NULL) != 0) {
+        return false;
+    }
+    size_t n =
+        json_object_is_type(capabilities, json_type_array) ? json_object_array_length(capabilities) : 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *capability = json_object_array_get_idx(capabilities, i);
+        if (strcmp(qemu_json_string(capability, "capability"), "background-snapshot") == 0 &&
+            json_object_object_get_ex(capability, "state", &state)) {
+            on = json_object_get_boolean(state);
+        }
+    }
+    json_object_put(capabilities);
+    return on;
+}
+
 int qemu_vm_abandon_suspend(struct qemu_vm *vm, char **ret_message)
 {
-    cancel(vm);
+    /* One in the background ends by itself: QEMU 7.2 can hang when it is cancelled. See snapshot.c. */
+    if (!is_background(vm)) {
+        cancel(vm);
+    }
     return qemu_vm_execute(vm, "cont", NULL, ret_message);
 }

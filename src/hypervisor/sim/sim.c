@@ -12,11 +12,26 @@
 #include "vim/types.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SIM_MAX_CPUS = 768, STATE_BYTES_MAX = 256 };
+
+/* An image of a disk. The images of one disk lie in the array in the order of their chain, the top first. */
+struct sim_image {
+    int32_t key;
+    struct hypervisor_image file;
+};
+
+/* A device with figures of its own. */
+struct sim_device {
+    int32_t key;
+    bool nic;        /* a network adapter, not a drive */
+    int64_t from_ms; /* what its machine had run when it was plugged in */
+};
 
 struct sim_vm {
     char *id; /* also the key in the table */
@@ -25,9 +40,13 @@ struct sim_vm {
     uint32_t seed; /* from the id */
     int32_t cpus;
     int32_t memory_mb;
-    int64_t started_ms; /* by the clock */
-    int64_t ran_ms;     /* while running, before resumed_ms */
-    int64_t resumed_ms; /* when it last began to run; counts while RUNNING */
+    int64_t started_ms;         /* by the clock */
+    int64_t ran_ms;             /* while running, before resumed_ms */
+    int64_t resumed_ms;         /* when it last began to run; counts while RUNNING */
+    struct sim_device *devices; /* drives and adapters, owned */
+    size_t n_devices;
+    GArray *images; /* of struct sim_image, owned */
+    int lock_fd;    /* what its start gave us to keep open, owned, or -1 */
 };
 
 struct sim {
@@ -49,6 +68,11 @@ static void free_vm(void *data)
 {
     struct sim_vm *vm = data;
 
+    if (vm->lock_fd >= 0) {
+        close(vm->lock_fd);
+    }
+    g_free(vm->devices);
+    g_array_unref(vm->images);
     g_free(vm->id);
     g_free(vm);
 }
@@ -107,6 +131,50 @@ static int sim_get_state(struct hypervisor *hv, const char *id, enum hypervisor_
     return 0;
 }
 
+static bool identify(int fd, struct hypervisor_image *ret)
+{
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        return false;
+    }
+    *ret = (struct hypervisor_image){status.st_dev, status.st_ino};
+    return true;
+}
+
+/* Puts an image on top of its disk, or at the bottom. */
+static void add_image(struct sim_vm *vm, const struct hypervisor_file *file, bool top)
+{
+    struct sim_image image = {.key = file->device_key};
+    if (!identify(file->fd, &image.file)) {
+        return;
+    }
+    if (top) {
+        g_array_prepend_val(vm->images, image);
+    } else {
+        g_array_append_val(vm->images, image);
+    }
+}
+
+static void add_device(struct sim_vm *vm, const struct VirtualDevice *device, int64_t from_ms)
+{
+    bool nic = vim_is_a(device, &VirtualEthernetCard_type);
+    if (nic || vim_is_a(device, &VirtualDisk_type)) {
+        vm->devices = g_renew(struct sim_device, vm->devices, vm->n_devices + 1);
+        vm->devices[vm->n_devices++] = (struct sim_device){device->key, nic, from_ms};
+    }
+}
+
+static void remove_device(struct sim_vm *vm, int32_t key)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < vm->n_devices; i++) {
+        if (vm->devices[i].key != key) {
+            vm->devices[kept++] = vm->devices[i];
+        }
+    }
+    vm->n_devices = kept;
+}
+
 static const char *uuid_of(const struct VirtualMachineConfigInfo *config)
 {
     return config->uuid != NULL && config->uuid[0] != '\0' ? config->uuid : "-";
@@ -154,6 +222,7 @@ static int sim_start(struct hypervisor *hv, const struct hypervisor_start *start
     }
     struct sim_vm *vm = g_new0(struct sim_vm, 1);
     vm->id = g_strdup(start->id);
+    vm->lock_fd = start->lock_fd >= 0 ? fcntl(start->lock_fd, F_DUPFD_CLOEXEC, 0) : -1;
     vm->state = HYPERVISOR_VM_RUNNING;
     g_strlcpy(vm->uuid, uuid_of(start->config), sizeof(vm->uuid));
     vm->seed = g_str_hash(start->id);
@@ -162,6 +231,13 @@ static int sim_start(struct hypervisor *hv, const struct hypervisor_start *start
     vm->started_ms = sim->clock_ms(sim->clock_data);
     vm->resumed_ms = vm->started_ms;
     vm->ran_ms = saved_ms;
+    for (uint32_t i = 0; i < hardware->device.n; i++) {
+        add_device(vm, hardware->device.items[i], saved_ms);
+    }
+    vm->images = g_array_new(FALSE, FALSE, sizeof(struct sim_image));
+    for (size_t i = 0; i < start->n_files; i++) {
+        add_image(vm, &start->files[i], false);
+    }
     g_hash_table_insert(sim->vms, vm->id, vm);
     push(sim, start->id, HYPERVISOR_EVENT_STATE, HYPERVISOR_VM_RUNNING);
     g_mutex_unlock(&sim->lock);
@@ -260,21 +336,17 @@ static int write_file(int fd, const void *data, size_t length)
     return ftruncate(fd, (off_t)length) < 0 ? -errno : 0;
 }
 
-static int sim_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progress_fn progress,
-                       void *data, char **ret_message)
+/* A machine's saved state: see load_state. */
+static char *state_text(const struct sim *sim, const struct sim_vm *vm)
 {
-    struct sim *sim = (struct sim *)hv;
+    return g_strdup_printf("tenkyu-sim-state 1 %s %lld\n", vm->uuid, (long long)ran_ms(sim, vm));
+}
 
-    struct sim_vm *vm = lock_vm(sim, id);
-    if (vm == NULL) {
-        return -ENOENT;
-    }
-    g_autofree char *text =
-        g_strdup_printf("tenkyu-sim-state 1 %s %lld\n", vm->uuid, (long long)ran_ms(sim, vm));
-    g_mutex_unlock(&sim->lock);
-
+static int write_state(const char *text, int fd, hypervisor_progress_fn progress, void *data,
+                       char **ret_message)
+{
     if (progress != NULL && !progress(data, 0)) {
-        return hypervisor_fail(ret_message, -ECANCELED, "suspending was cancelled");
+        return hypervisor_fail(ret_message, -ECANCELED, "saving the memory was cancelled");
     }
     int error = write_file(fd, text, strlen(text));
     if (error == 0 && fsync(fd) < 0) {
@@ -286,7 +358,22 @@ static int sim_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor
     if (progress != NULL) {
         progress(data, 100);
     }
-    return sim_stop(hv, id, ret_message);
+    return 0;
+}
+
+static int sim_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progress_fn progress,
+                       void *data, char **ret_message)
+{
+    struct sim *sim = (struct sim *)hv;
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    g_autofree char *text = state_text(sim, vm);
+    g_mutex_unlock(&sim->lock);
+    int error = write_state(text, fd, progress, data, ret_message);
+    return error == 0 ? sim_stop(hv, id, ret_message) : error;
 }
 
 static int sim_screenshot(struct hypervisor *hv, const char *id, int fd, char **ret_message)
@@ -338,19 +425,33 @@ static int sim_plug(struct hypervisor *hv, const char *id, const struct VirtualM
                     const struct VirtualDevice *device, const struct hypervisor_file *file,
                     char **ret_message)
 {
+    struct sim *sim = (struct sim *)hv;
     (void)config;
-    (void)device;
     (void)file;
     (void)ret_message;
-    return check_vm(hv, id);
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    add_device(vm, device, ran_ms(sim, vm));
+    g_mutex_unlock(&sim->lock);
+    return 0;
 }
 
 static int sim_unplug(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                       char **ret_message)
 {
-    (void)device;
+    struct sim *sim = (struct sim *)hv;
     (void)ret_message;
-    return check_vm(hv, id);
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    remove_device(vm, device->key);
+    g_mutex_unlock(&sim->lock);
+    return 0;
 }
 
 static int sim_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, size_t *ret_n,
@@ -390,6 +491,81 @@ static int sim_resize_disk(struct hypervisor *hv, const char *id, const struct V
     return check_vm(hv, id);
 }
 
+static int sim_get_images(struct hypervisor *hv, const char *id, int32_t device_key,
+                          struct hypervisor_image **ret_images, size_t *ret_n, char **ret_message)
+{
+    struct sim *sim = (struct sim *)hv;
+    (void)ret_message;
+
+    const struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    *ret_images = g_new0(struct hypervisor_image, vm->images->len + 1);
+    *ret_n = 0;
+    for (guint i = 0; i < vm->images->len; i++) {
+        const struct sim_image *image = &g_array_index(vm->images, struct sim_image, i);
+        if (image->key == device_key) {
+            (*ret_images)[(*ret_n)++] = image->file;
+        }
+    }
+    g_mutex_unlock(&sim->lock);
+    return 0;
+}
+
+static int sim_snapshot(struct hypervisor *hv, const char *id, const struct hypervisor_snapshot *snapshot,
+                        struct hypervisor_pause *ret, char **ret_message)
+{
+    struct sim *sim = (struct sim *)hv;
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    for (size_t i = 0; i < snapshot->n_overlays; i++) {
+        add_image(vm, &snapshot->overlays[i], true);
+    }
+    g_autofree char *text = state_text(sim, vm);
+    g_mutex_unlock(&sim->lock);
+    *ret = (struct hypervisor_pause){0, true};
+    return snapshot->memory_fd >= 0
+               ? write_state(text, snapshot->memory_fd, snapshot->progress, snapshot->data, ret_message)
+               : 0;
+}
+
+/* A simulated guest writes nothing, so there is nothing to copy. */
+static int sim_commit(struct hypervisor *hv, const char *id, const struct hypervisor_commit *commit,
+                      bool *ret_held, char **ret_message)
+{
+    struct sim *sim = (struct sim *)hv;
+    struct hypervisor_image top;
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    bool known = identify(commit->top_fd, &top), first = true;
+    for (guint i = 0; known && i < vm->images->len; i++) {
+        const struct sim_image *image = &g_array_index(vm->images, struct sim_image, i);
+        if (image->key != commit->device_key) {
+            continue;
+        }
+        if (image->file.device == top.device && image->file.inode == top.inode) {
+            g_array_remove_index(vm->images, i);
+            *ret_held = first && vm->state == HYPERVISOR_VM_RUNNING;
+            break;
+        }
+        first = false;
+    }
+    g_mutex_unlock(&sim->lock);
+    return *ret_held ? sim_pause(hv, id, ret_message) : 0;
+}
+
+static int sim_release(struct hypervisor *hv, const char *id, char **ret_message)
+{
+    return sim_unpause(hv, id, ret_message);
+}
+
 static int sim_get_stats(struct hypervisor *hv, const char *id, struct hypervisor_stats *ret)
 {
     struct sim *sim = (struct sim *)hv;
@@ -406,10 +582,70 @@ static int sim_get_stats(struct hypervisor *hv, const char *id, struct hyperviso
     return 0;
 }
 
+static int sim_get_device_stats(struct hypervisor *hv, const char *id, struct hypervisor_device_stats *ret)
+{
+    struct sim *sim = (struct sim *)hv;
+
+    struct sim_vm *vm = lock_vm(sim, id);
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    int64_t ran = ran_ms(sim, vm);
+    ret->cpus = g_new0(struct hypervisor_cpu_stats, vm->cpus);
+    ret->n_cpus = (size_t)vm->cpus;
+    for (size_t i = 0; i < ret->n_cpus; i++) { /* the guest spreads its load evenly */
+        ret->cpus[i].run_ns = sim_model_cpu_time_ns(vm->seed, vm->cpus, ran) / vm->cpus;
+        ret->cpus[i].ready_ns = sim_model_ready_ns(vm->seed, vm->cpus, ran);
+    }
+    ret->disks = g_new0(struct hypervisor_disk_stats, vm->n_devices);
+    ret->nics = g_new0(struct hypervisor_nic_stats, vm->n_devices);
+    for (size_t i = 0; i < vm->n_devices; i++) {
+        const struct sim_device *device = &vm->devices[i];
+        int64_t worked_ms = ran - device->from_ms;
+        if (device->nic) {
+            ret->nics[ret->n_nics].device_key = device->key;
+            sim_model_nic(vm->seed, device->key, worked_ms, &ret->nics[ret->n_nics++]);
+        } else {
+            ret->disks[ret->n_disks].device_key = device->key;
+            sim_model_disk(vm->seed, device->key, worked_ms, &ret->disks[ret->n_disks++]);
+        }
+    }
+    ret->balloon_bytes = 0;
+    g_mutex_unlock(&sim->lock);
+    return 0;
+}
+
+/* Simulated machines have no devices, so any will do. */
+static int sim_check_machine(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                             char **ret_message)
+{
+    (void)hv;
+    (void)config;
+    (void)ret_message;
+    return 0;
+}
+
+static int sim_check_device(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                            const struct VirtualDevice *device, char **ret_message)
+{
+    (void)device;
+    return sim_check_machine(hv, config, ret_message);
+}
+
+static int sim_open_nvram_template(struct hypervisor *hv, const struct VirtualMachineConfigInfo *config,
+                                   int *ret_fd, char **ret_message)
+{
+    *ret_fd = -1;
+    return sim_check_machine(hv, config, ret_message);
+}
+
 static const struct hypervisor_ops sim_ops = {
     .free = sim_free,
     .adopt = sim_adopt,
     .get_state = sim_get_state,
+    .check_machine = sim_check_machine,
+    .check_device = sim_check_device,
+    .open_nvram_template = sim_open_nvram_template,
     .start = sim_start,
     .stop = sim_stop,
     .reset = sim_reset,
@@ -426,7 +662,12 @@ static const struct hypervisor_ops sim_ops = {
     .change_medium = sim_change_medium,
     .set_link = sim_set_link,
     .resize_disk = sim_resize_disk,
+    .get_images = sim_get_images,
+    .snapshot = sim_snapshot,
+    .commit = sim_commit,
+    .release = sim_release,
     .get_stats = sim_get_stats,
+    .get_device_stats = sim_get_device_stats,
 };
 
 int hypervisor_sim_new(const struct hypervisor_options *options, struct hypervisor **ret, char **ret_message)
@@ -440,6 +681,7 @@ int hypervisor_sim_new(const struct hypervisor_options *options, struct hypervis
         .version = "1",
         .accelerator = "sim",
         .max_cpus = SIM_MAX_CPUS,
+        .simulated = true,
     };
     sim->clock_ms = options->clock_ms != NULL ? options->clock_ms : machine_clock_ms;
     sim->clock_data = options->clock_data;

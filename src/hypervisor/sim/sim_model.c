@@ -9,6 +9,8 @@ enum {
     SCREEN_HEIGHT = 96,
     SCREEN_STARS = 40,
     MEMORY_FILL_MS = 20 * 60 * 1000,
+    ACTIVITY_MS = 5 * 60 * 1000,
+    ACTIVITIES = 12, /* then they repeat */
 };
 
 /* The n-th draw from a seed; the mixing of splitmix64. */
@@ -50,6 +52,56 @@ int64_t sim_model_memory_bytes(uint32_t seed, int32_t memory_mb, int64_t ran_ms)
     int64_t permille = first + (last - first) * MIN(ran_ms, MEMORY_FILL_MS) / MEMORY_FILL_MS;
 
     return ((int64_t)memory_mb << 20) / 1000 * permille;
+}
+
+int64_t sim_model_ready_ns(uint32_t seed, int32_t cpus, int64_t ran_ms)
+{
+    return sim_model_cpu_time_ns(seed, cpus, ran_ms) / cpus / (40 + (int64_t)(draw(seed, 6) % 200));
+}
+
+/* The n-th five minutes of a machine's hour: most are quiet. Permille. */
+static int64_t activity(uint32_t seed, uint32_t n)
+{
+    uint64_t drawn = draw(seed, 32 + n);
+    return drawn % 3 == 0 ? (int64_t)(100 + drawn / 3 % 900) : 10;
+}
+
+/* How often something has happened by ran_ms that happens up to `most` times a second when all is busy. Drives
+ * and adapters do the same every hour. */
+static int64_t events(uint32_t seed, uint32_t n, int64_t most, int64_t ran_ms)
+{
+    int64_t hour = 0, part = 0;
+    int64_t into_ms = ran_ms % (ACTIVITIES * ACTIVITY_MS);
+    for (uint32_t i = 0; i < ACTIVITIES; i++) {
+        int64_t permille = activity(seed, i);
+        int64_t left_ms = into_ms - (int64_t)i * ACTIVITY_MS;
+        hour += permille * ACTIVITY_MS;
+        part += permille * CLAMP(left_ms, 0, ACTIVITY_MS);
+    }
+    int64_t permille_ms = ran_ms / (ACTIVITIES * ACTIVITY_MS) * hour + part;
+    return permille_ms / 1000 * (1 + (int64_t)(draw(seed, n) % (uint64_t)most)) / 1000;
+}
+
+void sim_model_disk(uint32_t seed, int32_t key, int64_t ran_ms, struct hypervisor_disk_stats *ret)
+{
+    uint32_t n = 100 + 8 * (uint32_t)key;
+    ret->reads = events(seed, n, 60, ran_ms);
+    ret->writes = events(seed, n + 1, 90, ran_ms);
+    ret->read_bytes = ret->reads * (4096 << draw(seed, n + 2) % 4);
+    ret->written_bytes = ret->writes * (4096 << draw(seed, n + 3) % 3);
+    ret->read_ns = ret->reads * (200000 + (int64_t)(draw(seed, n + 4) % 6000000));
+    ret->write_ns = ret->writes * (300000 + (int64_t)(draw(seed, n + 5) % 9000000));
+}
+
+void sim_model_nic(uint32_t seed, int32_t key, int64_t ran_ms, struct hypervisor_nic_stats *ret)
+{
+    uint32_t n = 100 + 8 * (uint32_t)key;
+    ret->received_packets = events(seed, n, 300, ran_ms);
+    ret->sent_packets = events(seed, n + 1, 200, ran_ms);
+    ret->received_bytes = ret->received_packets * (100 + (int64_t)(draw(seed, n + 2) % 900));
+    ret->sent_bytes = ret->sent_packets * (100 + (int64_t)(draw(seed, n + 3) % 500));
+    ret->received_dropped = 0;
+    ret->sent_dropped = 0;
 }
 
 static void append_be32(GByteArray *out, uint32_t value)
