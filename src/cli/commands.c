@@ -35,11 +35,13 @@ static const struct cli_option create_options[] = {
     {"memory", "SIZE", CLI_WORD_TEXT, false, "such as 512M or 2G (default: 1G)"},
     {"disk", "DISK", CLI_WORD_TEXT, true, "SIZE[,thin|thick][,BUS] or \"[ds] x.vmdk\"[,BUS]"},
     {"cdrom", "PATH", CLI_WORD_TEXT, true, "a disc image: \"[ds] path.iso\""},
-    {"nic", "NIC", CLI_WORD_TEXT, true, "NETWORK[,MODEL]; MODEL: vmxnet3, e1000, e1000e"},
+    {"nic", "NIC", CLI_WORD_TEXT, true, "NETWORK[,MODEL]; MODEL: vmxnet3, e1000, virtio..."},
     {"serial", NULL, 0, false, "add a serial port, for `tenkyu vm console`"},
     {"guest", "ID", CLI_WORD_TEXT, false, "operating system (default: otherLinux64Guest)"},
     {"datastore", "NAME", CLI_WORD_DATASTORE, false, "where its files go (default: where is most room)"},
     {"firmware", "KIND", CLI_WORD_TEXT, false, "bios (default) or efi"},
+    {"secure-boot", NULL, 0, false, "start only what is signed; with EFI"},
+    {"tpm", NULL, 0, false, "add a TPM 2.0; with EFI"},
     {"option", "KEY=VALUE", CLI_WORD_TEXT, true, "an extra key of the .vmx file"},
     {"start", NULL, 0, false, "start it when it is made"},
     {0},
@@ -47,6 +49,16 @@ static const struct cli_option create_options[] = {
 
 static const struct cli_option yes_options[] = {
     {"yes", NULL, 0, false, "do not ask"},
+    {0},
+};
+
+static const struct cli_option disk_create_options[] = {
+    {"type", "TYPE", CLI_WORD_TEXT, false, "thin, thick, eager or flat (default: thin)"},
+    {0},
+};
+
+static const struct cli_option disk_copy_options[] = {
+    {"type", "TYPE", CLI_WORD_TEXT, false, "thin, thick, eager or flat (default: like the source)"},
     {0},
 };
 
@@ -70,6 +82,29 @@ static const struct cli_option event_options[] = {
     {0},
 };
 
+static const struct cli_option snapshot_create_options[] = {
+    {"description", "TEXT", CLI_WORD_TEXT, false, "what it is for"},
+    {"memory", NULL, 0, false, "with the memory of a machine that runs"},
+    {"quiesce", NULL, 0, false, "let the guest's agent bring its file systems in order"},
+    {0},
+};
+
+static const struct cli_option snapshot_revert_options[] = {
+    {"no-start", NULL, 0, false, "leave it suspended at a snapshot that has memory"},
+    {0},
+};
+
+static const struct cli_option snapshot_remove_options[] = {
+    {"children", NULL, 0, false, "with all snapshots below it"},
+    {"all", NULL, 0, false, "all snapshots of the virtual machine"},
+    {0},
+};
+
+static const struct cli_option snapshot_rename_options[] = {
+    {"description", "TEXT", CLI_WORD_TEXT, false, "what it is for"},
+    {0},
+};
+
 const struct cli_command cli_commands[] = {
     {"login",
      "log in to a host and remember the session",
@@ -82,9 +117,9 @@ const struct cli_command cli_commands[] = {
 
     {"vm create",
      "make a virtual machine",
-     "BUS is pvscsi, lsilogic, lsisas, sata, nvme or ide; the default is pvscsi, or sata\n"
-     "with --firmware efi. MODEL is vmxnet3 when it is not given. Options that may be\n"
-     "given several times add one device each.",
+     "BUS is pvscsi, lsilogic, lsisas, sata, nvme, ide, virtio or virtio-blk; the default is\n"
+     "pvscsi, or sata with --firmware efi. MODEL is vmxnet3 (where it is not given), e1000,\n"
+     "e1000e, pcnet32 or virtio. Options that may be given several times add one device each.",
      {{"NAME", CLI_WORD_TEXT, false, false}},
      create_options,
      cli_run_vm_create},
@@ -122,6 +157,39 @@ const struct cli_command cli_commands[] = {
      console_options,
      cli_run_vm_console},
 
+    {"snapshot create",
+     "keep the state of a virtual machine",
+     NULL,
+     {VM_NAME, {"SNAPSHOT", CLI_WORD_TEXT, false, false}},
+     snapshot_create_options,
+     cli_run_snapshot_create},
+    {"snapshot list", "show the tree of snapshots", NULL, {VM_NAME}, NULL, cli_run_snapshot_list},
+    {"snapshot revert",
+     "go back to a snapshot; the present state is lost",
+     "Without SNAPSHOT it is the one that the present state goes back to. A snapshot is\n"
+     "named by its name, or by its number in the list, such as \"#3\".",
+     {VM_NAME, {"SNAPSHOT", CLI_WORD_TEXT, true, false}},
+     snapshot_revert_options,
+     cli_run_snapshot_revert},
+    {"snapshot remove",
+     "give up a snapshot; the present state stays",
+     NULL,
+     {VM_NAME, {"SNAPSHOT", CLI_WORD_TEXT, true, false}},
+     snapshot_remove_options,
+     cli_run_snapshot_remove},
+    {"snapshot rename",
+     "give a snapshot another name",
+     NULL,
+     {VM_NAME, {"SNAPSHOT", CLI_WORD_TEXT, false, false}, {"NAME", CLI_WORD_TEXT, false, false}},
+     snapshot_rename_options,
+     cli_run_snapshot_rename},
+    {"snapshot consolidate",
+     "merge disks that no snapshot needs any more",
+     NULL,
+     {VM_NAME},
+     NULL,
+     cli_run_snapshot_consolidate},
+
     {"host show", "show the host", NULL, {{0}}, NULL, cli_run_host_show},
 
     {"datastore list", "show all datastores", NULL, {{0}}, NULL, cli_run_datastore_list},
@@ -155,6 +223,52 @@ const struct cli_command cli_commands[] = {
      {{"'[DATASTORE] PATH'", CLI_WORD_TEXT, false, false}},
      yes_options,
      cli_run_datastore_rm},
+
+    {"disk create",
+     "make a virtual disk",
+     "A thin disk takes space as it is written; a thick one has it set aside; an\n"
+     "eager one has it written with zeros. A flat one is eager, in plain bytes,\n"
+     "and so can be shared by several virtual machines.",
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}, {"SIZE", CLI_WORD_TEXT, false, false}},
+     disk_create_options,
+     cli_run_disk_create},
+    {"disk show",
+     "show a virtual disk",
+     NULL,
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_disk_show},
+    {"disk copy",
+     "copy, convert or import a virtual disk",
+     "The source may be a disk of VMware's products; the copy is one of ours.",
+     {{"'[DATASTORE] FROM.vmdk'", CLI_WORD_TEXT, false, false},
+      {"'[DATASTORE] TO.vmdk'", CLI_WORD_TEXT, false, false}},
+     disk_copy_options,
+     cli_run_disk_copy},
+    {"disk grow",
+     "make a virtual disk larger",
+     NULL,
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}, {"SIZE", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_disk_grow},
+    {"disk inflate",
+     "set aside all the space of a thin virtual disk",
+     NULL,
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_disk_inflate},
+    {"disk shrink",
+     "give the zeros in a thin disk back to its datastore",
+     NULL,
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_disk_shrink},
+    {"disk rm",
+     "delete a virtual disk and its data",
+     NULL,
+     {{"'[DATASTORE] PATH.vmdk'", CLI_WORD_TEXT, false, false}},
+     yes_options,
+     cli_run_disk_rm},
 
     {"task list", "show running and recent tasks", NULL, {{0}}, NULL, cli_run_task_list},
     {"event list", "show what happened", NULL, {{0}}, event_options, cli_run_event_list},

@@ -34,6 +34,14 @@ int cli_run_vm_unregister(struct cli *cli, const struct cli_arguments *arguments
 /* run_vm_console.c */
 int cli_run_vm_console(struct cli *cli, const struct cli_arguments *arguments);
 
+/* run_snapshot.c */
+int cli_run_snapshot_create(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_snapshot_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_snapshot_revert(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_snapshot_remove(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_snapshot_rename(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_snapshot_consolidate(struct cli *cli, const struct cli_arguments *arguments);
+
 /* run_host.c */
 int cli_run_host_show(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_task_list(struct cli *cli, const struct cli_arguments *arguments);
@@ -46,6 +54,15 @@ int cli_run_datastore_put(struct cli *cli, const struct cli_arguments *arguments
 int cli_run_datastore_get(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_mkdir(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_rm(struct cli *cli, const struct cli_arguments *arguments);
+
+/* run_disk.c */
+int cli_run_disk_create(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_show(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_copy(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_grow(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_inflate(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_shrink(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_disk_rm(struct cli *cli, const struct cli_arguments *arguments);
 
 /* help.c */
 int cli_run_help(struct cli *cli, const struct cli_arguments *arguments);

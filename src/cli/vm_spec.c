@@ -23,17 +23,20 @@ struct bus {
     int max_units; /* that the devices of one may have */
     int reserved;  /* the unit of the controller itself, or -1 */
     bool scsi;
-    int fixed_key; /* of the first controller, where all are always there; or 0 */
+    int fixed_key;     /* of the first controller, where all are always there; or 0 */
+    const char *model; /* what "scsiN.tenkyu.virtualDev" says of the controller, or NULL */
 };
 
 /* The units of the API: 15 devices around the adapter at 7, 30 ports, 15 namespaces, 2 drives. */
 static const struct bus buses[] = {
-    {"pvscsi", "ParaVirtualSCSIController", 4, 16, 7, true, 0},
-    {"lsilogic", "VirtualLsiLogicController", 4, 16, 7, true, 0},
-    {"lsisas", "VirtualLsiLogicSASController", 4, 16, 7, true, 0},
-    {"sata", "VirtualAHCIController", 4, 30, -1, false, 0},
-    {"nvme", "VirtualNVMEController", 4, 15, -1, false, 0},
-    {"ide", "VirtualIDEController", 2, 2, -1, false, 200},
+    {"pvscsi", "ParaVirtualSCSIController", 4, 16, 7, true, 0, NULL},
+    {"lsilogic", "VirtualLsiLogicController", 4, 16, 7, true, 0, NULL},
+    {"lsisas", "VirtualLsiLogicSASController", 4, 16, 7, true, 0, NULL},
+    {"sata", "VirtualAHCIController", 4, 30, -1, false, 0, NULL},
+    {"nvme", "VirtualNVMEController", 4, 15, -1, false, 0, NULL},
+    {"ide", "VirtualIDEController", 2, 2, -1, false, 200, NULL},
+    {"virtio", "ParaVirtualSCSIController", 4, 16, 7, true, 0, "virtio"},
+    {"virtio-blk", "ParaVirtualSCSIController", 4, 7, -1, true, 0, "virtio-blk"},
 };
 
 /* The controller of a bus that takes the next drive. */
@@ -45,7 +48,10 @@ struct controller {
 
 struct making {
     json_object *changes; /* deviceChange, in the making */
-    int next_key;         /* for the next device; counts down from -101 */
+    json_object *options; /* extraConfig, in the making */
+    int scsi_controllers; /* of all kinds: they share their bus numbers */
+    int nics;
+    int next_key; /* for the next device; counts down from -101 */
     struct controller controllers[G_N_ELEMENTS(buses)];
     const struct bus *default_bus;
     const char *datastore;
@@ -59,6 +65,21 @@ static void add_device(struct making *making, json_object *device, const char *f
                                     file_operation, "device:o", device, NULL));
 }
 
+static void add_extra(json_object *options, const char *key, const char *value)
+{
+    json_object *any = js_object("string", "_value:s", value, NULL);
+    json_object_array_add(options, js_object("OptionValue", "key:s", key, "value:o", any, NULL));
+}
+
+/* The key by which a device of one type is another model: the API has no type for it. */
+static void add_model(struct making *making, const char *slot, int number, const char *model)
+{
+    if (model != NULL) {
+        g_autofree char *key = g_strdup_printf("%s%d.tenkyu.virtualDev", slot, number);
+        add_extra(making->options, key, model);
+    }
+}
+
 /* A controller of the bus with a free unit; *ret_unit is that unit. */
 static int take_unit(struct making *making, const struct bus *bus, int *ret_key, int *ret_unit)
 {
@@ -67,6 +88,9 @@ static int take_unit(struct making *making, const struct bus *bus, int *ret_key,
     if (controller->key != 0 && controller->next_unit >= bus->max_units) {
         controller->bus_number++; /* full: the next one begins */
         controller->key = 0;
+    }
+    if (controller->key == 0 && bus->scsi) {
+        controller->bus_number = making->scsi_controllers++;
     }
     if (controller->bus_number >= bus->max_controllers) {
         return cli_error_set(making->error, CLI_USAGE, "there are more drives than %s has room for",
@@ -78,6 +102,7 @@ static int take_unit(struct making *making, const struct bus *bus, int *ret_key,
     } else if (controller->key == 0) {
         controller->key = making->next_key--;
         controller->next_unit = 0;
+        add_model(making, "scsi", controller->bus_number, bus->model);
         add_device(making,
                    js_object(bus->type, "key:i", controller->key, "busNumber:i", controller->bus_number,
                              "sharedBus:s", bus->scsi ? "noSharing" : NULL, NULL),
@@ -127,10 +152,11 @@ static int add_disk(struct making *making, const char *text)
         } else if (!exists && (strcmp(parts[i], "thin") == 0 || strcmp(parts[i], "thick") == 0)) {
             thin = strcmp(parts[i], "thin") == 0;
         } else {
-            return cli_error_set(making->error, CLI_USAGE,
-                                 "--disk %s: \"%s\" is not thin, thick, pvscsi, lsilogic, lsisas, sata, nvme "
-                                 "or ide",
-                                 text, parts[i]);
+            return cli_error_set(
+                making->error, CLI_USAGE,
+                "--disk %s: \"%s\" is not thin, thick, pvscsi, lsilogic, lsisas, sata, nvme, "
+                "ide, virtio or virtio-blk",
+                text, parts[i]);
         }
     }
     int code = take_unit(making, bus, &key, &unit);
@@ -181,9 +207,9 @@ static int add_nic(struct making *making, const char *text)
     static const struct {
         const char *name;
         const char *type;
-    } models[] = {{"vmxnet3", "VirtualVmxnet3"}, {"vmxnet2", "VirtualVmxnet2"},
-                  {"vmxnet", "VirtualVmxnet"},   {"e1000", "VirtualE1000"},
-                  {"e1000e", "VirtualE1000e"},   {"pcnet32", "VirtualPCNet32"}};
+    } models[] = {{"vmxnet3", "VirtualVmxnet3"}, {"vmxnet2", "VirtualVmxnet2"}, {"vmxnet", "VirtualVmxnet"},
+                  {"e1000", "VirtualE1000"},     {"e1000e", "VirtualE1000e"},   {"pcnet32", "VirtualPCNet32"},
+                  {"virtio", "VirtualVmxnet3"}};
     const char *comma = strrchr(text, ',');
     const char *type = comma == NULL ? models[0].type : NULL;
     g_autofree char *network = comma != NULL ? g_strndup(text, (size_t)(comma - text)) : g_strdup(text);
@@ -193,9 +219,11 @@ static int add_nic(struct making *making, const char *text)
     if (type == NULL || *network == '\0') {
         return cli_error_set(making->error, CLI_USAGE,
                              "--nic %s: give a network such as \"VM Network\", and after a comma vmxnet3, "
-                             "e1000, e1000e, vmxnet2, vmxnet or pcnet32",
+                             "e1000, e1000e, pcnet32, virtio, vmxnet2 or vmxnet",
                              text);
     }
+    add_model(making, "ethernet", making->nics++,
+              comma != NULL && g_ascii_strcasecmp(comma + 1, "virtio") == 0 ? "virtio" : NULL);
     json_object *connect = js_object("VirtualDeviceConnectInfo", "startConnected:b", 1, "allowGuestControl:b",
                                      1, "connected:b", 1, NULL);
     json_object *backing = js_object("VirtualEthernetCardNetworkBackingInfo", "deviceName:s", network, NULL);
@@ -226,8 +254,7 @@ static int add_option(json_object *options, const char *text, struct cli_error *
         return cli_error_set(error, CLI_USAGE, "--option %s: give KEY=VALUE", text);
     }
     g_autofree char *key = g_strndup(text, (size_t)(equals - text));
-    json_object *value = js_object("string", "_value:s", equals + 1, NULL);
-    json_object_array_add(options, js_object("OptionValue", "key:s", key, "value:o", value, NULL));
+    add_extra(options, key, equals + 1);
     return CLI_OK;
 }
 
@@ -249,11 +276,15 @@ static int add_devices(struct making *making, const struct cli_arguments *argume
     if (cli_flag(arguments, "serial")) {
         add_serial(making);
     }
+    if (cli_flag(arguments, "tpm")) {
+        add_device(making, js_object("VirtualTPM", "key:i", making->next_key--, NULL), NULL);
+    }
     return CLI_OK;
 }
 
 /* What is not a device. */
-static int add_settings(json_object *spec, const struct cli_arguments *arguments, struct cli_error *error)
+static int add_settings(json_object *spec, json_object *options, const struct cli_arguments *arguments,
+                        struct cli_error *error)
 {
     const char *memory = cli_option(arguments, "memory");
     const char *guest = cli_option(arguments, "guest");
@@ -271,12 +302,12 @@ static int add_settings(json_object *spec, const struct cli_arguments *arguments
     json_object_object_add(spec, "memoryMB", json_object_new_int64(bytes / MIB));
 
     const GPtrArray *values = cli_option_all(arguments, "option");
-    if (values != NULL) {
-        json_object *options = json_object_new_array();
-        json_object_object_add(spec, "extraConfig", options);
-        for (unsigned i = 0; i < values->len && code == CLI_OK; i++) {
-            code = add_option(options, values->pdata[i], error);
-        }
+    for (unsigned i = 0; values != NULL && i < values->len && code == CLI_OK; i++) {
+        code = add_option(options, values->pdata[i], error);
+    }
+    if (cli_flag(arguments, "secure-boot")) {
+        json_object_object_add(spec, "bootOptions",
+                               js_object("VirtualMachineBootOptions", "efiSecureBootEnabled:b", 1, NULL));
     }
     return code;
 }
@@ -285,24 +316,28 @@ int cli_vm_spec(const struct cli_arguments *arguments, const char *datastore, js
                 struct cli_error *error)
 {
     const char *firmware = cli_option(arguments, "firmware");
-    bool efi = g_strcmp0(firmware, "efi") == 0;
+    bool efi = g_strcmp0(firmware, "efi") == 0 ||
+               (firmware == NULL && (cli_flag(arguments, "tpm") || cli_flag(arguments, "secure-boot")));
     if (firmware != NULL && !efi && strcmp(firmware, "bios") != 0) {
         return cli_error_set(error, CLI_USAGE, "--firmware is bios or efi, not \"%s\"", firmware);
     }
+    firmware = efi ? "efi" : firmware; /* a TPM and secure boot ask for it */
     g_autofree char *place = g_strdup_printf("[%s]", datastore);
     json_object *changes = json_object_new_array();
+    json_object *options = json_object_new_array();
     g_autoptr(json_object) spec =
         js_object("VirtualMachineConfigSpec", "name:s", cli_word(arguments, 0), "files:o",
                   js_object("VirtualMachineFileInfo", "vmPathName:s", place, NULL), "deviceChange:o", changes,
-                  "firmware:s", firmware, NULL);
+                  "extraConfig:o", options, "firmware:s", firmware, NULL);
     struct making making = {
         .changes = changes,
+        .options = options,
         .next_key = -101,
         .default_bus = find_bus(efi ? "sata" : "pvscsi"), /* the EFI of QEMU does not boot from pvscsi */
         .datastore = datastore,
         .error = error,
     };
-    int code = add_settings(spec, arguments, error);
+    int code = add_settings(spec, options, arguments, error);
     if (code == CLI_OK) {
         code = add_devices(&making, arguments);
     }

@@ -17,6 +17,12 @@
 #include "vim/store.h"
 #include "vim/value.h"
 
+/* From these shares in use on, a datastore is yellow and red: those of the VI API's default alarm. */
+enum {
+    USED_YELLOW_PERCENT = 75,
+    USED_RED_PERCENT = 85,
+};
+
 static void datastore_free(void *data)
 {
     struct datastore *datastore = data;
@@ -172,11 +178,66 @@ static void show(struct host *host, struct datastore *datastore)
     vim_ref_list_add(vim_inventory_find(inventory, HOST_ID), "datastore", &datastore->ref);
 }
 
+/* What the thin disks of the machines on it could still grow by. (read lock) */
+static int64_t uncommitted(const struct host *host, const struct vim_object *object)
+{
+    const struct Datastore *shown = object->properties;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < shown->vm.n; i++) {
+        const struct vim_object *vm = vim_inventory_find(host->server->inventory, shown->vm.items[i].id);
+        const struct VirtualMachineStorageInfo *storage =
+            vm != NULL ? VIM_PROPERTIES(vm, VirtualMachine)->storage : NULL;
+        for (uint32_t k = 0; storage != NULL && k < storage->perDatastoreUsage.n; k++) {
+            const struct VirtualMachineUsageOnDatastore *usage = storage->perDatastoreUsage.items[k];
+            if (vim_ref_equal(&usage->datastore, &object->ref) && sum <= INT64_MAX - usage->uncommitted) {
+                sum += usage->uncommitted;
+            }
+        }
+    }
+    return sum;
+}
+
+/* How full it is, as the VI API's colours. */
+static enum ManagedEntityStatus fullness(int64_t capacity, int64_t free_space)
+{
+    int64_t hundredth = capacity / 100;
+    if (hundredth == 0 || free_space > (100 - USED_YELLOW_PERCENT) * hundredth) {
+        return ManagedEntityStatus_green;
+    }
+    return free_space > (100 - USED_RED_PERCENT) * hundredth ? ManagedEntityStatus_yellow
+                                                             : ManagedEntityStatus_red;
+}
+
+/* Tells that a datastore gets full, before machines have to stop, and that it is no longer. */
+static void tell_fullness(struct host *host, const struct datastore *datastore,
+                          enum ManagedEntityStatus status, int64_t capacity, int64_t free_space)
+{
+    static const char *const severities[] = {
+        [ManagedEntityStatus_green] = "info",
+        [ManagedEntityStatus_yellow] = "warning",
+        [ManagedEntityStatus_red] = "error",
+    };
+    struct EventEx *event = EventEx_new();
+    bool enough = status == ManagedEntityStatus_green;
+    g_autofree char *text = g_strdup_printf(
+        "datastore %s: %s: %" G_GINT64_FORMAT " MB of %" G_GINT64_FORMAT " MB are free", datastore->name,
+        enough ? "there is enough space again" : "space is running low", free_space >> 20, capacity >> 20);
+    event->eventTypeId = g_strdup(enough ? "tenkyu.datastore.space.enough" : "tenkyu.datastore.space.low");
+    event->severity = g_strdup(severities[status]);
+    event->message = g_strdup(text);
+    event->objectId = g_strdup(datastore->ref.id);
+    event->objectType = g_strdup(datastore->ref.type->name);
+    event->objectName = g_strdup(datastore->name);
+    vim_event_post_for(host->server, (struct Event *)event, &datastore->ref, NULL, "%s", text);
+}
+
 void host_datastore_refresh(struct host *host, struct datastore *datastore)
 {
     int64_t capacity = 0;
     int64_t free_space = 0;
+    enum ManagedEntityStatus before = ManagedEntityStatus_unset;
     space(datastore, &capacity, &free_space);
+    enum ManagedEntityStatus status = fullness(capacity, free_space);
     vim_write_lock(host->server->inventory);
     struct vim_object *object = vim_inventory_find_ref(host->server->inventory, &datastore->ref);
     if (object != NULL) {
@@ -186,8 +247,18 @@ void host_datastore_refresh(struct host *host, struct datastore *datastore)
         vim_set(object, "summary.freeSpace", &copy);
         copy = free_space;
         vim_set(object, "info.freeSpace", &copy);
+        struct {
+            bool set;
+            int64_t value;
+        } promised = {true, uncommitted(host, object)};
+        vim_set(object, "summary.uncommitted", &promised);
+        before = VIM_PROPERTIES(object, Datastore)->overallStatus;
+        vim_set_enum(object, "overallStatus", (int)status);
     }
     vim_write_unlock(host->server->inventory);
+    if (object != NULL && before != status) {
+        tell_fullness(host, datastore, status, capacity, free_space);
+    }
 }
 
 void host_datastores_refresh(struct host *host)

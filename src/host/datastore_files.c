@@ -4,6 +4,7 @@
  */
 #include "host/datastore_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,9 +19,9 @@
 
 enum {
     BEGIN_TRIES = 10,
+    MAX_DEPTH = 64,                     /* of folders */
     COPY_CHUNK_BYTES = 8 * 1024 * 1024, /* between two looks at the task */
     COPY_BUFFER_BYTES = 1024 * 1024,
-    ZERO_BLOCK_BYTES = 64 * 1024, /* what skip_zeros leaves out at once: a cluster of qcow2 */
 };
 
 /* ---- places ----------------------------------------------------------------------------------------- */
@@ -132,7 +133,8 @@ static bool covers_disk(const struct file_place *place, const struct VirtualDevi
 {
     while (backing != NULL && vim_is_a(backing, &VirtualDeviceFileBackingInfo_type)) {
         const char *name = ((const struct VirtualDeviceFileBackingInfo *)backing)->fileName;
-        if (covers(place, name) || covers_sibling(place, name, ".qcow2")) {
+        if (covers(place, name) || covers_sibling(place, name, DISK_IMAGE_DATA_SUFFIX) ||
+            covers_sibling(place, name, DISK_IMAGE_FLAT_SUFFIX)) {
             return true;
         }
         backing = vim_is_a(backing, &VirtualDiskFlatVer2BackingInfo_type)
@@ -142,10 +144,38 @@ static bool covers_disk(const struct file_place *place, const struct VirtualDevi
     return false;
 }
 
+static bool covers_file(const struct file_place *place, const struct VirtualMachineFileLayoutEx *layout,
+                        int32_t key)
+{
+    for (uint32_t i = 0; i < layout->file.n; i++) {
+        if (layout->file.items[i]->key == key && covers(place, layout->file.items[i]->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a snapshot needs: its configuration, its memory, its disks and what they build on. */
+static bool covers_snapshot(const struct file_place *place, const struct VirtualMachineFileLayoutEx *layout,
+                            const struct VirtualMachineFileLayoutExSnapshotLayout *snapshot)
+{
+    bool found =
+        covers_file(place, layout, snapshot->dataKey) || covers_file(place, layout, snapshot->memoryKey);
+    for (uint32_t d = 0; d < snapshot->disk.n && !found; d++) {
+        const struct VirtualMachineFileLayoutExDiskLayout *disk = snapshot->disk.items[d];
+        for (uint32_t u = 0; u < disk->chain.n && !found; u++) {
+            for (uint32_t k = 0; k < disk->chain.items[u]->fileKey.n && !found; k++) {
+                found = covers_file(place, layout, disk->chain.items[u]->fileKey.items[k]);
+            }
+        }
+    }
+    return found;
+}
+
 /* (inventory lock) */
 static bool uses(const struct VirtualMachine *machine, const struct file_place *place)
 {
-    static const char *const suffixes[] = {".nvram", ".vmsd", ".vmss"};
+    static const char *const suffixes[] = {".nvram", VM_TPM_SUFFIX, ".vmsd", ".vmss", VM_LOCK_SUFFIX};
     const struct VirtualMachineConfigInfo *config = machine->config;
     bool off =
         machine->runtime != NULL && machine->runtime->powerState == VirtualMachinePowerState_poweredOff;
@@ -156,6 +186,10 @@ static bool uses(const struct VirtualMachine *machine, const struct file_place *
     bool found = covers(place, vmx);
     for (size_t i = 0; i < G_N_ELEMENTS(suffixes) && !found; i++) {
         found = covers_sibling(place, vmx, suffixes[i]);
+    }
+    const struct VirtualMachineFileLayoutEx *layout = machine->layoutEx; /* with what only snapshots name */
+    for (uint32_t i = 0; layout != NULL && i < layout->snapshot.n && !found; i++) {
+        found = covers_snapshot(place, layout, layout->snapshot.items[i]);
     }
     for (uint32_t i = 0; config->hardware != NULL && i < config->hardware->device.n && !found; i++) {
         const struct VirtualDevice *device = config->hardware->device.items[i];
@@ -201,7 +235,67 @@ static struct vim_fault *check(struct host *host, const struct file_place *place
 
 struct vim_fault *files_check_unused(struct host *host, const struct file_place *place)
 {
-    return check(host, place, false);
+    struct vim_fault *fault = check(host, place, false);
+    return fault != NULL ? fault : files_check_unlocked(place);
+}
+
+/* -EBUSY when another open file holds a lock of fcntl(2) on any byte. */
+static int check_file_lock(int dir_fd, const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = -1;
+    int error = file_open(dir_fd, name, O_RDONLY, 0, &fd);
+    if (error != 0) {
+        return error;
+    }
+    /* A file system without locks is one where nobody has any. */
+    bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(fd);
+    return locked ? -EBUSY : 0;
+}
+
+static int check_locks(int dir_fd, const char *name, int depth)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return -errno;
+    }
+    if (S_ISREG(st.st_mode)) {
+        return check_file_lock(dir_fd, name);
+    }
+    int fd = -1;
+    int error = S_ISDIR(st.st_mode) && depth < MAX_DEPTH
+                    ? file_open(dir_fd, name, O_RDONLY | O_DIRECTORY, 0, &fd)
+                    : 0;
+    DIR *dir = error == 0 && fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *at = NULL;
+    while (error == 0 && dir != NULL && (at = readdir(dir)) != NULL) {
+        if (strcmp(at->d_name, ".") != 0 && strcmp(at->d_name, "..") != 0) {
+            int one = check_locks(dirfd(dir), at->d_name, depth + 1);
+            error =
+                one == -EBUSY ? one : 0; /* what cannot be looked at is for the operation itself to tell */
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    return error;
+}
+
+struct vim_fault *files_check_unlocked(const struct file_place *place)
+{
+    int parent_fd = -1;
+    const char *name = NULL;
+    if (file_open_parent(place->datastore->fd, place->path, &parent_fd, &name) != 0) {
+        return NULL;
+    }
+    int error = check_locks(parent_fd, name, 0);
+    close(parent_fd);
+    return error == -EBUSY
+               ? fault_file_locked(place->text, "%s is in use, by another host or program", place->text)
+               : NULL;
 }
 
 struct vim_fault *files_check_not_open(struct host *host, const struct file_place *place)
@@ -251,6 +345,24 @@ void files_release(GPtrArray *machines)
     if (machines != NULL) {
         g_ptr_array_unref(machines);
     }
+}
+
+struct vim_fault *files_journal_begin(struct host *host, struct vim_task *task,
+                                      const struct file_place *place)
+{
+    static const char *const suffixes[] = {DISK_IMAGE_DATA_SUFFIX, DISK_IMAGE_FLAT_SUFFIX};
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(paths, g_strdup(place->text));
+    for (size_t i = 0; g_str_has_suffix(place->path, ".vmdk") && i < G_N_ELEMENTS(suffixes); i++) {
+        g_ptr_array_add(paths, datastore_path_with_suffix(place->text, suffixes[i]));
+    }
+    int error = journal_begin(host, vim_task_ref(task)->id, JOURNAL_FILES, place->text, paths);
+    return error == 0 ? NULL : host_state_fault(error, "the journal");
+}
+
+void files_journal_end(struct host *host, struct vim_task *task)
+{
+    (void)journal_end(host, vim_task_ref(task)->id);
 }
 
 /* ---- files in the making ---------------------------------------------------------------------------- */
@@ -370,11 +482,6 @@ void new_file_end(struct new_file *file)
 
 /* ---- copying ---------------------------------------------------------------------------------------- */
 
-static bool is_zero(const char *data, size_t length)
-{
-    return length == 0 || (data[0] == 0 && memcmp(data, data + 1, length - 1) == 0);
-}
-
 static int write_block(int fd, const char *data, size_t length, off_t offset)
 {
     while (length > 0) {
@@ -391,23 +498,8 @@ static int write_block(int fd, const char *data, size_t length, off_t offset)
     return 0;
 }
 
-static int write_sparse(int fd, const char *data, size_t length, off_t offset)
-{
-    int error = 0;
-    while (length > 0 && error == 0) {
-        size_t n = MIN(length, ZERO_BLOCK_BYTES - (size_t)(offset % ZERO_BLOCK_BYTES));
-        if (!is_zero(data, n)) {
-            error = write_block(fd, data, n, offset);
-        }
-        data += n;
-        length -= n;
-        offset += (off_t)n;
-    }
-    return error;
-}
-
 /* Copies up to length bytes through memory. Returns how many, 0 at the end of the file, or an error. */
-static ssize_t copy_by_hand(int from_fd, int to_fd, off_t offset, size_t length, bool skip_zeros)
+static ssize_t copy_by_hand(int from_fd, int to_fd, off_t offset, size_t length)
 {
     g_autofree char *data = g_malloc(COPY_BUFFER_BYTES);
     ssize_t n = 0;
@@ -417,27 +509,24 @@ static ssize_t copy_by_hand(int from_fd, int to_fd, off_t offset, size_t length,
     if (n <= 0) {
         return n < 0 ? -errno : 0;
     }
-    int error = skip_zeros ? write_sparse(to_fd, data, (size_t)n, offset)
-                           : write_block(to_fd, data, (size_t)n, offset);
+    int error = write_block(to_fd, data, (size_t)n, offset);
     return error != 0 ? error : n;
 }
 
 /* The same by the kernel, which may share the blocks. */
-static ssize_t copy_some(int from_fd, int to_fd, off_t offset, size_t length, bool skip_zeros)
+static ssize_t copy_some(int from_fd, int to_fd, off_t offset, size_t length)
 {
-    if (!skip_zeros) {
-        off_t from = offset;
-        off_t to = offset;
-        ssize_t n = copy_file_range(from_fd, &from, to_fd, &to, MIN(length, (size_t)COPY_CHUNK_BYTES), 0);
-        if (n > 0) {
-            return n;
-        }
-        if (n < 0 && errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP &&
-            errno != EINTR) {
-            return -errno;
-        }
+    off_t from = offset;
+    off_t to = offset;
+    ssize_t n = copy_file_range(from_fd, &from, to_fd, &to, MIN(length, (size_t)COPY_CHUNK_BYTES), 0);
+    if (n > 0) {
+        return n;
     }
-    return copy_by_hand(from_fd, to_fd, offset, length, skip_zeros);
+    if (n < 0 && errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP &&
+        errno != EINTR) {
+        return -errno;
+    }
+    return copy_by_hand(from_fd, to_fd, offset, length);
 }
 
 /* Where data begin and end from offset on; both are `size` when no more come. */
@@ -482,7 +571,7 @@ int file_copy_data(int from_fd, int to_fd, struct copy_progress *progress)
             if (vim_task_is_cancelled(progress->task)) {
                 return -ECANCELED;
             }
-            ssize_t n = copy_some(from_fd, to_fd, at, (size_t)(end - at), progress->skip_zeros);
+            ssize_t n = copy_some(from_fd, to_fd, at, (size_t)(end - at));
             if (n <= 0) {
                 return n < 0 ? (int)n : -EAGAIN; /* somebody made it shorter meanwhile */
             }

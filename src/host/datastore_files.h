@@ -54,6 +54,11 @@ struct vim_fault *files_check_unused(struct host *host, const struct file_place 
 /* FileLocked when a virtual machine that runs uses it. No lock held. */
 struct vim_fault *files_check_not_open(struct host *host, const struct file_place *place);
 /*
+ * FileLocked when somebody has locked the file, or one below the folder: another host's machine, or a qemu-img. The
+ * hosts on a datastore know nothing of each other's machines, but each machine that runs has its files locked.
+ */
+struct vim_fault *files_check_unlocked(const struct file_place *place);
+/*
  * Keeps the virtual machines that use it from starting and changing: takes their jobs, on a task's thread.
  * FileLocked when one runs (or is suspended, if may_be_suspended is not set), TaskInProgress. *ret is an
  * array of struct vm *, given back with files_release.
@@ -61,6 +66,14 @@ struct vim_fault *files_check_not_open(struct host *host, const struct file_plac
 struct vim_fault *files_hold(struct host *host, struct vim_task *task, const struct file_place *place,
                              bool may_be_suspended, GPtrArray **ret);
 void files_release(GPtrArray *machines);
+
+/*
+ * Notes that a task is about to make files at this place, so that the next start removes what a crash leaves of them;
+ * of a disk, the descriptor and the data. End it in any case.
+ */
+struct vim_fault *files_journal_begin(struct host *host, struct vim_task *task,
+                                      const struct file_place *place);
+void files_journal_end(struct host *host, struct vim_task *task);
 
 /* ---- files in the making ---------------------------------------------------------------------------- */
 
@@ -93,7 +106,6 @@ struct copy_progress {
     struct vim_task *task; /* that shows it and may be cancelled */
     int64_t total_bytes;
     int64_t done_bytes;
-    bool skip_zeros; /* blocks of zeros are left out of the new file */
 };
 /* Copies all data of a file into an empty one, leaving holes out. -ECANCELED: the task was cancelled. */
 int file_copy_data(int from_fd, int to_fd, struct copy_progress *progress);
@@ -108,19 +120,31 @@ struct vim_fault *file_delete(struct host *host, const struct file_place *place,
 
 /* ---- virtual_disk_manager.c ------------------------------------------------------------------------- */
 
-struct disk_copy {
-    bool force;                                /* whether the target is replaced */
-    bool keep_uuid;                            /* for a move */
-    const char *adapter_type;                  /* "lsilogic"..., or NULL: as the source has it */
-    enum disk_image_provisioning provisioning; /* 0: as the source has it */
-};
 /* Whether this is the descriptor of a disk of ours that is complete; then *ret describes it, to be cleared
  * with disk_image_info_clear. */
 bool disk_is_ours(const struct file_place *place, struct disk_image_info *ret);
-/* Copies and moves a disk of ours that nobody changes meanwhile: FileAlreadyExists, FileFault,
- * NotSupported, RequestCanceled. */
-struct vim_fault *disk_copy(struct vim_task *task, const struct file_place *from,
-                            const struct disk_image_info *info, const struct file_place *to,
+
+/* ---- disk_copy.c ------------------------------------------------------------------------------------- */
+
+struct disk_copy {
+    bool force;                                /* whether the target is replaced */
+    bool keep_uuid;                            /* for a move */
+    bool flat;                                 /* plain bytes; else as the source has it, or qcow2 */
+    const char *adapter_type;                  /* "lsilogic"..., or NULL: as the source has it */
+    enum disk_image_provisioning provisioning; /* 0: as the source has it; thin of one that is not ours */
+};
+/* Copies a disk that nobody changes meanwhile (FileLocked), of ours or of one of VMware's products; what it builds on
+ * becomes part of it: FileAlreadyExists, FileFault, InvalidDiskFormat, RequestCanceled. */
+struct vim_fault *disk_copy(struct vim_task *task, const struct file_place *from, const struct file_place *to,
                             const struct disk_copy *options);
+/* Moves a disk of ours that stands alone. */
 struct vim_fault *disk_move(struct vim_task *task, const struct file_place *from,
                             const struct disk_image_info *info, const struct file_place *to, bool force);
+/* Writes a disk of ours that stands alone anew, with its space set aside so, and with its contents or blank. */
+struct vim_fault *disk_rewrite(struct vim_task *task, const struct file_place *place,
+                               const struct disk_image_info *info, enum disk_image_provisioning provisioning,
+                               bool blank);
+/* NotSupported when another disk builds on it. */
+struct vim_fault *disk_check_childless(const struct file_place *place);
+/* NotSupported unless the disk stands alone: it builds on no other, and no other builds on it. */
+struct vim_fault *disk_check_alone(const struct file_place *place, const struct disk_image_info *info);

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "host/datastore_files.h"
+#include "host/disk_lock.h"
 #include "vim/value.h"
 
 enum {
@@ -60,8 +61,9 @@ struct vim_fault *file_delete(struct host *host, const struct file_place *place,
     if (S_ISREG(st.st_mode) && disk_is_ours(place, &disk)) {
         g_autofree char *message = NULL;
         disk_image_info_clear(&disk);
-        error = disk_image_delete(place->datastore->fd, place->path, &message);
-        fault = error == 0 ? NULL : host_file_fault(place->text, error, message);
+        fault = disk_check_childless(place);
+        error = fault == NULL ? disk_image_delete(place->datastore->fd, place->path, &message) : 0;
+        fault = error == 0 ? fault : host_file_fault(place->text, error, message);
     } else {
         fault = delete_plain(place, &st);
     }
@@ -130,11 +132,26 @@ static int add_size(int fd, const char *name, int depth, int64_t *total)
 
 static int copy_contents(int from_fd, int to_fd, int depth, struct copy_progress *progress);
 
+/* Opens a file to copy. -EBUSY: it is the data of a disk that somebody writes. */
+static int open_source(int dir_fd, const char *path, int *ret_fd)
+{
+    AUTO_FD fd = -1;
+    int error = file_open(dir_fd, path, O_RDONLY, 0, &fd);
+    if (error == 0 && disk_lock_probe(fd, DISK_LOCK_READ) == -EBUSY) {
+        error = -EBUSY;
+    }
+    if (error == 0) {
+        *ret_fd = fd;
+        fd = -1;
+    }
+    return error;
+}
+
 static int copy_file_in(int from_fd, int to_fd, const char *name, mode_t mode, struct copy_progress *progress)
 {
     AUTO_FD from = -1;
     AUTO_FD to = -1;
-    int error = file_open(from_fd, name, O_RDONLY, 0, &from);
+    int error = open_source(from_fd, name, &from);
     if (error == 0) {
         error = file_open(to_fd, name, O_RDWR | O_CREAT | O_EXCL, mode & 0777, &to);
     }
@@ -252,7 +269,7 @@ static int copy_file(const struct file_place *from, const struct file_place *to,
     AUTO_FD from_fd = -1;
     NEW_FILE_AUTO(file);
     struct stat st;
-    int error = file_open(from->datastore->fd, from->path, O_RDONLY, 0, &from_fd);
+    int error = open_source(from->datastore->fd, from->path, &from_fd);
     if (error == 0 && fstat(from_fd, &st) != 0) {
         error = -errno;
     }
@@ -354,7 +371,7 @@ static struct vim_fault *transfer_checked(const struct transfer *t, const struct
     if (S_ISREG(st->st_mode) && whole && disk_is_ours(&t->from, &disk)) {
         struct disk_copy options = {.force = replace};
         fault = t->move ? disk_move(task, &t->from, &disk, &t->to, replace)
-                        : disk_copy(task, &t->from, &disk, &t->to, &options);
+                        : disk_copy(task, &t->from, &t->to, &options);
         disk_image_info_clear(&disk);
         return fault;
     }
@@ -382,7 +399,11 @@ static struct vim_fault *transfer_run(struct vim_task *task, void *data)
     struct vim_fault *fault =
         t->move ? files_check_unused(t->host, &t->from) : files_hold(t->host, task, &t->from, true, &held);
     if (fault == NULL) {
+        fault = files_journal_begin(t->host, task, &t->to);
+    }
+    if (fault == NULL) {
         fault = transfer_checked(t, &st, task);
+        files_journal_end(t->host, task);
     }
     files_release(held);
     host_datastore_refresh(t->host, t->to.datastore);

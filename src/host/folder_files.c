@@ -93,6 +93,7 @@ static struct refusal refuse_fault(struct vim_fault *fault)
     const struct vim_type *type = vim_fault_type(fault);
     unsigned status = type == &FileNotFound_type                                   ? 404
                       : type == &FileLocked_type || type == &CannotDeleteFile_type ? 409
+                      : type == &CannotAccessFile_type                             ? 403
                                                                                    : 500;
     struct refusal refusal = refuse(status, "%s", fault->message);
     vim_fault_free(fault);

@@ -12,12 +12,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/timer.h"
+#include "host/guest_agent.h"
 #include "host/sim_population.h"
+#include "host/statistics.h"
 #include "host/vm.h"
 #include "vim/http.h"
 #include "vim/tls.h"
@@ -111,6 +114,10 @@ static int open_hypervisor(struct host *host, const struct host_options *options
     return -EINVAL;
 }
 
+enum {
+    MAX_CONNECTIONS = 4096,
+};
+
 /* ---- HTTP beside the API ----------------------------------------------------------------------------- */
 
 static void hook_begin(void *data, struct http_request *request, const char *path)
@@ -135,6 +142,13 @@ static bool hook_handle(void *data, struct http_request *request, const char *pa
 
 static const struct vim_server_hooks hooks = {.begin = hook_begin, .handle = hook_handle};
 
+/* Connections get half of the open files that the system allows: machines and their files need the others. */
+static unsigned max_connections(void)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)MIN(files.rlim_cur / 2, MAX_CONNECTIONS) : 0;
+}
+
 static int open_network(struct host *host, const struct host_options *options,
                         const struct tls_credentials *tls, char **ret_message)
 {
@@ -142,6 +156,7 @@ static int open_network(struct host *host, const struct host_options *options,
         .listen = options->listen,
         .tls_cert_pem = tls != NULL ? tls->cert_pem : NULL,
         .tls_key_pem = tls != NULL ? tls->key_pem : NULL,
+        .max_connections = max_connections(),
         .begin = vim_server_begin,
         .handler = vim_server_handle,
         .data = host->server,
@@ -204,15 +219,14 @@ static int start(struct host *host, const struct host_options *options, char **r
         host->server->first_admin = options->user;
     }
     if (error == 0) {
+        guest_agents_start(host);
         error = fill(host, options, ret_message);
     }
     if (error == 0) {
+        host->statistics = statistics_start(host);
         error = open_network(host, options, tls, ret_message);
     }
     tls_credentials_free(tls);
-    if (error == 0) {
-        host_statistics_start(host);
-    }
     return error;
 }
 
@@ -222,8 +236,6 @@ int host_new(const struct host_options *options, struct host **ret, char **ret_m
     host->state_fd = -1;
     g_mutex_init(&host->registry);
     g_mutex_init(&host->lock);
-    g_mutex_init(&host->statistics_lock);
-    g_cond_init(&host->statistics_wake);
     host->reserved_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int error = start(host, options, ret_message);
     if (error != 0) {
@@ -240,13 +252,16 @@ void host_free(struct host *host)
         return;
     }
     g_atomic_int_set(&host->stopping, 1);
-    host_statistics_stop(host);
     http_server_free(host->http); /* no calls any more */
+    statistics_stop(host->statistics);
     if (host->server != NULL) {
         vim_server_finish_tasks(host->server);
     }
+    guest_agents_stop(host);
     hypervisor_free(host->hypervisor); /* no events any more */
     vim_server_free(host->server);
+    statistics_free(host->statistics);
+    guest_agents_free(host);
     host_datastores_free(host);
     host_tickets_free(host);
     users_free(host->users);
@@ -260,8 +275,6 @@ void host_free(struct host *host)
     vim_ref_clear(&host->about_host);
     g_mutex_clear(&host->registry);
     g_mutex_clear(&host->lock);
-    g_mutex_clear(&host->statistics_lock);
-    g_cond_clear(&host->statistics_wake);
     g_free(host->state_dir);
     g_free(host->name);
     g_strfreev(host->listen);

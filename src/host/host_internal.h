@@ -36,12 +36,11 @@ struct host {
     uint64_t next_vm;       /* under registry */
     GMutex lock;            /* see above */
     GPtrArray *datastores;  /* of struct datastore *, owned; fixed after start but for CreateLocalDatastore */
-    GHashTable *reserved_names; /* of machines that are being made */
-    GHashTable *tickets;        /* console tickets; see console.c */
-    GThread *statistics;        /* see statistics.c */
-    GMutex statistics_lock;     /* for waking it */
-    GCond statistics_wake;
-    int stopping; /* atomic */
+    GHashTable *reserved_names;        /* of machines that are being made */
+    GHashTable *tickets;               /* console tickets; see console.c */
+    struct guest_agents *guest_agents; /* see guest_agent.h */
+    struct statistics *statistics;     /* see statistics.h */
+    int stopping;                      /* atomic */
     int64_t boot_time_us;
     struct vim_ref about_host; /* ha-host */
 };
@@ -99,6 +98,7 @@ struct vim_fault *host_state_fault(int error, const char *what);
 void host_datastore_refresh(struct host *host, struct datastore *datastore);
 void host_datastores_refresh(struct host *host);
 extern const struct Datastore_methods host_datastore_methods;
+extern const struct EnvironmentBrowser_methods host_environment_browser_methods; /* environment.c */
 extern const struct HostDatastoreSystem_methods host_datastore_system_methods;
 extern const struct HostDatastoreBrowser_methods host_datastore_browser_methods;
 extern const struct FileManager_methods host_file_manager_methods;
@@ -115,7 +115,8 @@ bool host_folder_handle(struct host *host, struct http_request *request, const c
 bool host_ticket_handle(struct host *host, struct http_request *request, const char *path);
 void host_tickets_free(struct host *host);
 
-/* ---- statistics.c --------------------------------------------------------------------------------- */
+/* ---- performance_manager.c ------------------------------------------------------------------------ */
 
-void host_statistics_start(struct host *host);
-void host_statistics_stop(struct host *host);
+extern const struct PerformanceManager_methods host_performance_manager_methods;
+/* Sets the counters and their descriptions. */
+void host_performance_manager_fill(struct PerformanceManager *manager);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -145,12 +146,23 @@ static int serve(const struct arguments *a)
     return status;
 }
 
+/* The soft limit is small for the sake of programs that use select(), which none here does. */
+static void allow_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* else there are fewer connections: see host.c */
+    }
+}
+
 int host_main(int argc, char **argv)
 {
     struct arguments a = {0};
     g_autoptr(GError) error = NULL;
     int status = 2;
     signal(SIGPIPE, SIG_IGN);
+    allow_files();
     if (!parse(&a, &argc, &argv, &error)) {
         fprintf(stderr, "tenkyu host: %s\nTry: tenkyu host --help\n", error->message);
     } else {

@@ -3,7 +3,7 @@
  * The objects that every standalone host has, under the names that ESX gives them: clients know these ids.
  */
 #include "base/version.h"
-#include "host/vm.h"
+#include "host/snapshot.h"
 #include "vim/authorization.h"
 #include "vim/event.h"
 #include "vim/history_collector.h"
@@ -217,6 +217,8 @@ static const struct {
      &vim_event_manager_methods},
     {offsetof(struct ServiceContent, searchIndex), &SearchIndex_type, "ha-searchindex",
      &vim_search_index_methods},
+    {offsetof(struct ServiceContent, perfManager), &PerformanceManager_type, "ha-perfmgr",
+     &host_performance_manager_methods},
     {offsetof(struct ServiceContent, fileManager), &FileManager_type, "ha-nfc-file-manager",
      &host_file_manager_methods},
     {offsetof(struct ServiceContent, virtualDiskManager), &VirtualDiskManager_type, "ha-vdiskmanager",
@@ -237,6 +239,8 @@ static void add_service_instance(struct host *host)
         add(host, managers[i].type, managers[i].id);
         vim_server_implement(host->server, managers[i].type, managers[i].methods);
     }
+    host_performance_manager_fill(
+        vim_inventory_find(host->server->inventory, content->perfManager.id)->properties);
     host->server->service_instance = vim_ref_copy(&object->ref);
     host->server->root_folder = vim_ref_copy(&content->rootFolder);
     host->server->property_collector = vim_ref_copy(&content->propertyCollector);
@@ -280,7 +284,9 @@ void host_inventory_build(struct host *host)
     vim_server_implement(server, &Folder_type, &host_folder_methods);
     vim_server_implement(server, &ResourcePool_type, &host_resource_pool_methods);
     vim_server_implement(server, &VirtualMachine_type, &host_virtual_machine_methods);
+    vim_server_implement(server, &VirtualMachineSnapshot_type, &host_snapshot_methods);
     vim_server_implement(server, &Datastore_type, &host_datastore_methods);
+    vim_server_implement(server, &EnvironmentBrowser_type, &host_environment_browser_methods);
     vim_server_implement(server, &HostDatastoreSystem_type, &host_datastore_system_methods);
     vim_server_implement(server, &HostDatastoreBrowser_type, &host_datastore_browser_methods);
 }

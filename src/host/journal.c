@@ -8,6 +8,8 @@
  *   create    [journal] make files ... [vms.json: COMMIT] [journal gone]   not registered: files go
  *   disks     [journal] make disks ... [.vmx: COMMIT] remove disks [journal gone]   not in the .vmx: files go
  *   destroy   [journal] [vms.json: COMMIT] remove files   [journal gone]   not registered: files go
+ *   files     [journal] make name.new~ ... rename it [journal gone]   those of this name go
+ *   snapshot  snapshot_journal.c reads it, when the machines that run have been adopted
  *
  * If we die in between, the next start finds the journal and the state of the commit, and removes what
  * belongs to neither.
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "host/disk_image.h"
 #include "host/vm.h"
 #include "vim/store.h"
 #include "vim/value.h"
@@ -25,9 +28,8 @@
 #define JOURNAL_DIR "journal"
 
 static const char *const kind_names[] = {
-    [JOURNAL_CREATE] = "create",
-    [JOURNAL_DISKS] = "disks",
-    [JOURNAL_DESTROY] = "destroy",
+    [JOURNAL_CREATE] = "create", [JOURNAL_DISKS] = "disks",       [JOURNAL_DESTROY] = "destroy",
+    [JOURNAL_FILES] = "files",   [JOURNAL_SNAPSHOT] = "snapshot", [JOURNAL_REVERT] = "revert",
 };
 
 static char *journal_name(const char *vm_id)
@@ -91,6 +93,19 @@ static void remove_one(struct host *host, const char *text)
     }
 }
 
+/* A file or folder in the making: what has its name is whole, and stays. */
+static void remove_unfinished(struct host *host, const char *text)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    struct datastore *datastore =
+        datastore_path_parse(text, -1, &path, &rule) == 0 ? host_datastore(host, path.datastore) : NULL;
+    if (datastore != NULL) {
+        g_autofree char *unfinished = g_strconcat(path.path, FILE_NEW_SUFFIX, NULL);
+        (void)file_remove_tree(datastore->fd, unfinished);
+    }
+}
+
 void journal_remove_files(struct host *host, GPtrArray *paths)
 {
     for (guint i = 0; i < paths->len; i++) {
@@ -119,12 +134,42 @@ static void recover_disks(struct host *host, const char *vmx_path, GPtrArray *pa
     VIM_FAULT_AUTO fault = vm_load(host, vmx_path, &config);
     for (guint i = 0; fault == NULL && i < paths->len; i++) {
         const char *path = g_ptr_array_index(paths, i);
-        g_autofree char *descriptor = datastore_path_with_suffix(path, ".vmdk");
-        if (!config_names(config, descriptor)) {
+        g_autofree char *stem = g_str_has_suffix(path, DISK_IMAGE_FLAT_SUFFIX)
+                                    ? g_strndup(path, strlen(path) - strlen(DISK_IMAGE_FLAT_SUFFIX))
+                                    : datastore_path_with_suffix(path, "");
+        g_autofree char *descriptor = g_strconcat(stem, ".vmdk", NULL);
+        if (!config_names(config, descriptor) && !config_names(config, path)) {
             remove_one(host, path);
         }
     }
     vim_free(config);
+}
+
+int journal_read(struct host *host, const char *vm_id, enum journal_kind *ret_kind, GPtrArray **ret_paths)
+{
+    g_autofree char *name = journal_name(vm_id);
+    g_autofree char *path = g_build_filename(host->state_dir, name, NULL);
+    g_autofree char *message = NULL;
+    g_autoptr(GPtrArray) pairs = NULL;
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+        return -ENOENT;
+    }
+    if (vim_store_load(path, &pairs, &message) != 0 || pairs->len == 0) {
+        return -EINVAL;
+    }
+    const struct KeyValue *head = g_ptr_array_index(pairs, 0);
+    for (size_t kind = JOURNAL_CREATE; kind < G_N_ELEMENTS(kind_names); kind++) {
+        if (g_str_equal(kind_names[kind], head->key)) {
+            *ret_kind = (enum journal_kind)kind;
+            *ret_paths = g_ptr_array_new_with_free_func(g_free);
+            for (guint i = 1; i < pairs->len; i++) {
+                g_ptr_array_add(*ret_paths,
+                                g_strdup(((struct KeyValue *)g_ptr_array_index(pairs, i))->value));
+            }
+            return 0;
+        }
+    }
+    return -EINVAL;
 }
 
 static void recover_one(struct host *host, const char *name)
@@ -142,9 +187,19 @@ static void recover_one(struct host *host, const char *name)
     for (guint i = 1; i < pairs->len; i++) {
         g_ptr_array_add(paths, ((struct KeyValue *)g_ptr_array_index(pairs, i))->value);
     }
-    if (g_str_equal(head->key, kind_names[JOURNAL_DISKS])) {
+    bool registered = g_hash_table_contains(host->registered, id);
+    bool snapshot = g_str_equal(head->key, kind_names[JOURNAL_SNAPSHOT]) ||
+                    g_str_equal(head->key, kind_names[JOURNAL_REVERT]);
+    if (snapshot && registered) {
+        return;
+    }
+    if (g_str_equal(head->key, kind_names[JOURNAL_FILES])) {
+        for (guint i = 0; i < paths->len; i++) {
+            remove_unfinished(host, g_ptr_array_index(paths, i));
+        }
+    } else if (g_str_equal(head->key, kind_names[JOURNAL_DISKS])) {
         recover_disks(host, head->value, paths);
-    } else if (!g_hash_table_contains(host->registered, id)) {
+    } else if (!registered && !snapshot) {
         journal_remove_files(host, paths);
     }
     (void)journal_end(host, id); /* tried again at the next start */

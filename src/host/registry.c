@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "base/file.h"
-#include "host/vm.h"
+#include "host/snapshot.h"
 #include "vim/store.h"
 #include "vim/value.h"
 
@@ -122,23 +122,28 @@ static struct VirtualMachineConfigInfo *unreadable(const char *id, const char *v
     return config;
 }
 
-/* A .vmx, or a saved memory, that was being written when the host died. */
-static void remove_unfinished(struct host *host, const char *vmx_path)
+/* A .vmx, or a saved memory, that was being written when the host died: unless another host has the machine. */
+static void remove_unfinished(struct host *host, const char *id, const char *vmx_path)
 {
     struct datastore *datastore = NULL;
     g_autofree char *path = NULL;
+    VM_AUTO vm = vm_find(host, id);
     VIM_FAULT_AUTO fault = host_resolve(host, vmx_path, "vmPathName", &datastore, &path);
+    bool runs = vm_power_state(vm) == VirtualMachinePowerState_poweredOn;
+    if (fault == NULL && !runs) {
+        fault = vm_lock_take(vm);
+    }
     if (fault == NULL) {
         g_autofree char *vmx = g_strconcat(path, FILE_NEW_SUFFIX, NULL);
         g_autofree char *memory = datastore_path_with_suffix(path, VM_MEMORY_PART_SUFFIX);
         (void)file_remove(datastore->fd, vmx);
         (void)file_remove(datastore->fd, memory);
+        vm_lock_release(vm, runs);
     }
 }
 
 static void show_one(struct host *host, const char *id, const char *vmx_path)
 {
-    remove_unfinished(host, vmx_path);
     struct VirtualMachineConfigInfo *config = NULL;
     VIM_FAULT_AUTO fault = vm_load(host, vmx_path, &config);
     bool readable = fault == NULL;
@@ -147,6 +152,9 @@ static void show_one(struct host *host, const char *id, const char *vmx_path)
         config = unreadable(id, vmx_path);
     }
     VM_AUTO vm = vm_show(host, id, vmx_path, config);
+    if (readable) {
+        snapshot_show(vm);
+    }
     if (!readable) {
         vim_write_lock(host->server->inventory);
         struct vim_object *object = vim_inventory_find(host->server->inventory, id);
@@ -179,6 +187,14 @@ void registry_show(struct host *host)
             g_warning("%s runs but is not registered: it is stopped", *at);
             g_autofree char *message = NULL;
             (void)hypervisor_vm_stop(host->hypervisor, *at, &message);
+        }
+    }
+    g_hash_table_iter_init(&iter, host->registered);
+    while (g_hash_table_iter_next(&iter, &id, &vmx_path)) {
+        remove_unfinished(host, id, vmx_path);
+        VM_AUTO vm = vm_find(host, id);
+        if (vm_power_state(vm) != VirtualMachinePowerState_poweredOn) {
+            snapshot_recover(vm);
         }
     }
 }

@@ -88,7 +88,8 @@ void sim_population_make(struct host *host, unsigned n)
         g_autofree char *id = registry_new_id(host);
         struct VirtualMachineConfigInfo *config = config_of(i, name);
         g_autofree char *path = g_strdup(config->files->vmPathName);
-        struct hypervisor_start start = {.id = id, .config = config, .state_fd = -1, .log_fd = -1};
+        struct hypervisor_start start = {
+            .id = id, .config = config, .state_fd = -1, .log_fd = -1, .lock_fd = -1};
         g_autofree char *message = NULL;
         int error = hypervisor_vm_start(host->hypervisor, &start, &message);
         VM_AUTO vm = vm_show(host, id, path, config);

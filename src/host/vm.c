@@ -4,8 +4,12 @@
  */
 #include "host/vm.h"
 
+#include "host/guest_agent.h"
+#include "host/guest_state.h"
+
 #include <string.h>
 
+#include "host/snapshot.h"
 #include "vim/method.h"
 #include "vim/value.h"
 
@@ -19,8 +23,10 @@ void vm_unref(struct vm *vm)
 {
     if (vm != NULL && g_atomic_ref_count_dec(&vm->references)) {
         g_mutex_clear(&vm->job);
+        g_mutex_clear(&vm->storage);
         g_free(vm->id);
         g_free(vm->vmx_path);
+        snapshot_list_free(vm->snapshots);
         g_free(vm);
     }
 }
@@ -90,40 +96,6 @@ static struct VirtualMachineConfigSummary *config_summary(const struct VirtualMa
     summary->guestFullName = g_strdup(config->guestFullName);
     summary->annotation = g_strdup(config->annotation);
     return summary;
-}
-
-static void layout_add(struct VirtualMachineFileLayoutEx *layout, const char *name, const char *type)
-{
-    struct VirtualMachineFileLayoutExFileInfo *file = VirtualMachineFileLayoutExFileInfo_new();
-    file->key = (int32_t)layout->file.n;
-    file->name = g_strdup(name);
-    file->type = g_strdup(type);
-    vim_array_add_object(&layout->file, file);
-}
-
-static struct VirtualMachineFileLayoutEx *layout_ex(const struct vm *vm,
-                                                    const struct VirtualMachineConfigInfo *config)
-{
-    struct VirtualMachineFileLayoutEx *layout = VirtualMachineFileLayoutEx_new();
-    layout->timestamp = vim_now_us(vm->host->server);
-    layout_add(layout, config->files->vmPathName, "config");
-    for (uint32_t i = 0; i < config->hardware->device.n; i++) {
-        const struct VirtualDevice *device = config->hardware->device.items[i];
-        if (!vim_is_a(device, &VirtualDisk_type) ||
-            !vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
-            continue;
-        }
-        const char *name = ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName;
-        struct VirtualMachineFileLayoutExDiskLayout *disk = VirtualMachineFileLayoutExDiskLayout_new();
-        struct VirtualMachineFileLayoutExDiskUnit *unit = VirtualMachineFileLayoutExDiskUnit_new();
-        disk->key = device->key;
-        int32_t key = (int32_t)layout->file.n;
-        layout_add(layout, name, "diskDescriptor");
-        vim_array_add(&unit->fileKey, &vim_type_int, &key);
-        vim_array_add_object(&disk->chain, unit);
-        vim_array_add_object(&layout->disk, disk);
-    }
-    return layout;
 }
 
 /* The datastores, or networks, that the devices name: references without repetition. */
@@ -218,6 +190,30 @@ static struct VirtualMachineSummary *new_summary(const struct vm *vm, const stru
     return summary;
 }
 
+/* What machines can do here. */
+struct VirtualMachineCapability *vm_capability(const struct host *host)
+{
+    struct VirtualMachineCapability *can = VirtualMachineCapability_new();
+    can->bootOptionsSupported = true;
+    can->multipleCoresPerSocketSupported = true;
+    can->snapshotOperationsSupported = true;
+    can->multipleSnapshotsSupported = true;
+    can->snapshotConfigSupported = true;
+    can->poweredOffSnapshotsSupported = true;
+    can->memorySnapshotsSupported = true;
+    can->revertToSnapshotSupported = true;
+    can->quiescedSnapshotsSupported = true;
+    can->disableSnapshotsSupported = true;
+    can->lockSnapshotsSupported = true;
+    can->bootRetryOptionsSupported = true;
+    can->settingVideoRamSizeSupported = true;
+    can->settingDisplayTopologySupported = true;
+    can->nestedHVSupported = true;
+    can->vPMCSupported = g_str_equal(hypervisor_info(host->hypervisor)->accelerator, "kvm");
+    vim_set_optional(&can->secureBootSupported, true);
+    return can;
+}
+
 static struct VirtualMachine *new_properties(const struct vm *vm, struct VirtualMachineConfigInfo *config)
 {
     struct VirtualMachine *machine = VirtualMachine_new();
@@ -228,13 +224,11 @@ static struct VirtualMachine *new_properties(const struct vm *vm, struct Virtual
     machine->overallStatus = ManagedEntityStatus_green;
     machine->configStatus = ManagedEntityStatus_green;
     machine->guestHeartbeatStatus = ManagedEntityStatus_gray;
-    machine->capability = VirtualMachineCapability_new();
-    machine->capability->bootOptionsSupported = true;
-    machine->capability->multipleCoresPerSocketSupported = true;
+    machine->capability = vm_capability(vm->host);
+    machine->capability->snapshotOperationsSupported = !vm->invented;
     machine->config = config;
     machine->runtime = new_runtime(vm);
     machine->guest = new_guest(config);
-    machine->layoutEx = layout_ex(vm, config);
     machine->summary = new_summary(vm, machine);
     used_datastores(vm->host, config, &machine->datastore);
     used_networks(config, &machine->network);
@@ -267,9 +261,11 @@ struct vm *vm_show(struct host *host, const char *id, const char *vmx_path,
     struct vm *vm = g_new0(struct vm, 1);
     g_atomic_ref_count_init(&vm->references);
     g_mutex_init(&vm->job);
+    g_mutex_init(&vm->storage);
     vm->host = host;
     vm->id = g_strdup(id);
     vm->vmx_path = g_strdup(vmx_path);
+    vm->lock_fd = -1;
     struct VirtualMachine *machine = new_properties(vm, config);
     vim_write_lock(host->server->inventory);
     struct vim_object *object = vim_inventory_add(host->server->inventory, &VirtualMachine_type, id, machine);
@@ -281,6 +277,7 @@ struct vm *vm_show(struct host *host, const char *id, const char *vmx_path,
     list_in(vm, HOST_POOL_ID, "vm", true);
     list_in(vm, HOST_VM_FOLDER_ID, "childEntity", true);
     vim_write_unlock(host->server->inventory);
+    vm_storage_refresh(vm);
     return vm;
 }
 
@@ -290,6 +287,7 @@ void vm_hide(struct vm *vm)
     vim_write_lock(inventory);
     struct vim_object *object = object_of(vm);
     if (object != NULL) {
+        snapshot_hide_all(vm);
         list_in(vm, HOST_VM_FOLDER_ID, "childEntity", false);
         list_in(vm, HOST_POOL_ID, "vm", false);
         list_in(vm, HOST_ID, "vm", false);
@@ -343,7 +341,6 @@ void vm_set_config(struct vm *vm, struct VirtualMachineConfigInfo *config)
 {
     struct vim_inventory *inventory = vm->host->server->inventory;
     struct VirtualMachineConfigSummary *summary = config_summary(config);
-    struct VirtualMachineFileLayoutEx *layout = layout_ex(vm, config);
     struct vim_array datastores = {0};
     struct vim_array networks = {0};
     used_datastores(vm->host, config, &datastores);
@@ -356,7 +353,6 @@ void vm_set_config(struct vm *vm, struct VirtualMachineConfigInfo *config)
         set_used(vm, object, "network", &networks, (struct vim_array *)(void *)&machine->network);
         vim_set_text(object, "name", config->name);
         vim_set_data(object, "summary.config", summary);
-        vim_set_data(object, "layoutEx", layout);
         vim_set_data(object, "config", config);
     }
     vim_write_unlock(inventory);
@@ -367,6 +363,7 @@ static void set_runtime(struct vim_object *object, enum VirtualMachinePowerState
     struct VirtualMachineRuntimeInfo *runtime = vim_copy(VIM_PROPERTIES(object, VirtualMachine)->runtime);
     runtime->powerState = state;
     runtime->bootTime = state == VirtualMachinePowerState_poweredOn ? now_us : 0;
+    g_clear_pointer(&runtime->question, vim_free); /* who does not run asks nothing */
     runtime->suspendTime = state == VirtualMachinePowerState_suspended ? now_us : 0;
     vim_set_data(object, "summary.runtime", vim_copy(runtime));
     vim_set_data(object, "runtime", runtime);
@@ -378,14 +375,34 @@ void vm_set_power_state(struct vm *vm, enum VirtualMachinePowerState state)
     bool on = state == VirtualMachinePowerState_poweredOn;
     vim_write_lock(inventory);
     struct vim_object *object = object_of(vm);
-    if (object != NULL && VIM_PROPERTIES(object, VirtualMachine)->runtime->powerState != state) {
+    enum VirtualMachinePowerState before =
+        object != NULL ? VIM_PROPERTIES(object, VirtualMachine)->runtime->powerState : state;
+    if (before != state) {
         set_runtime(object, state, vim_now_us(vm->host->server));
-        vim_set_text(object, "guest.guestState", on ? "running" : "notRunning");
+        guest_state_reset(object, on ? "running" : "notRunning");
         if (!on) {
             struct VirtualMachineQuickStats *none = VirtualMachineQuickStats_new();
             none->guestHeartbeatStatus = ManagedEntityStatus_gray;
             vim_set_data(object, "summary.quickStats", none);
         }
+    }
+    vim_write_unlock(inventory);
+    if (before != state && on) {
+        guest_agent_connect(vm, before == VirtualMachinePowerState_suspended);
+    } else if (before != state) {
+        guest_agent_disconnect(vm);
+    }
+}
+
+void vm_guest_restarted(struct vm *vm)
+{
+    struct vim_inventory *inventory = vm->host->server->inventory;
+    guest_agent_restart(vm);
+    vim_write_lock(inventory);
+    struct vim_object *object = object_of(vm);
+    if (object != NULL &&
+        VIM_PROPERTIES(object, VirtualMachine)->runtime->powerState == VirtualMachinePowerState_poweredOn) {
+        guest_state_reset(object, "running");
     }
     vim_write_unlock(inventory);
 }
@@ -407,15 +424,29 @@ struct vim_fault *vm_begin(struct vm *vm, struct vim_task *task)
     if (!g_mutex_trylock(&vm->job)) {
         return fault_task_in_progress(*vim_task_ref(task), "another operation on %s is under way", vm->id);
     }
-    if (vm_power_state(vm) == VirtualMachinePowerState_unset) {
+    enum VirtualMachinePowerState state = vm_power_state(vm);
+    if (state == VirtualMachinePowerState_unset) {
         g_mutex_unlock(&vm->job);
         return vim_call_gone(&ref);
     }
+    if (state == VirtualMachinePowerState_poweredOn) {
+        return NULL; /* its process has the lock */
+    }
+    struct vim_fault *fault = vm_lock_take(vm);
+    if (fault != NULL && vim_fault_type(fault) == &FileLocked_type) {
+        g_mutex_unlock(&vm->job);
+        return fault;
+    }
+    /* What has no folder any more, or is on a full or read-only datastore, can still be destroyed; who needs the lock
+     * asks for it. */
+    vm->lock_fault = fault;
     return NULL;
 }
 
 void vm_end(struct vm *vm)
 {
+    vm_lock_release(vm, vm_power_state(vm) == VirtualMachinePowerState_poweredOn);
+    vm_storage_refresh(vm);
     g_mutex_unlock(&vm->job);
 }
 

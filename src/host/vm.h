@@ -11,15 +11,24 @@
 
 #include "host/host_internal.h"
 
+struct snapshot_list;
+struct vmx;
+
 /* ---- vm.c: the object and what it shows ------------------------------------------------------------ */
 
 struct vm {
     gatomicrefcount references;
     struct host *host;
-    char *id;            /* "vm-12" */
-    char *vmx_path;      /* "[ds] folder/name.vmx" */
-    GMutex job;          /* see above; only tried, never waited for */
-    bool invented;       /* by sim_population.c: it has no files, so nothing of it outlives the process */
+    char *id;                     /* "vm-12" */
+    char *vmx_path;               /* "[ds] folder/name.vmx" */
+    GMutex job;                   /* see above; only tried, never waited for */
+    int lock_fd;                  /* with job: see vm_lock.c; -1 while the lock is not held here */
+    struct vim_fault *lock_fault; /* with job: why vm_begin could not lock it, owned, or NULL */
+    GMutex storage;               /* see vm_storage.c; after job and before the inventory */
+    int storage_moves; /* atomic: it ran when its files were looked at last, so they may have grown since */
+    bool invented;     /* by sim_population.c: it has no files, so nothing of it outlives the process */
+    struct snapshot_list
+        *snapshots;      /* under the inventory's lock: as shown, owned, or NULL; see snapshot_show.c */
     int guest_shut_down; /* atomic: the guest has powered itself off, its process is about to go */
 };
 
@@ -43,16 +52,21 @@ struct vm *vm_show(struct host *host, const char *id, const char *vmx_path,
 /* Takes it off the inventory. (no lock held) */
 void vm_hide(struct vm *vm);
 
+/* What any machine of this host can do. */
+struct VirtualMachineCapability *vm_capability(const struct host *host);
 /* A copy of the configuration, and the power state, as shown now. NULL when it is gone. */
 struct VirtualMachineConfigInfo *vm_config(struct vm *vm);
 enum VirtualMachinePowerState vm_power_state(struct vm *vm);
 /* Shows another configuration, which is moved in. (no lock held) */
 void vm_set_config(struct vm *vm, struct VirtualMachineConfigInfo *config);
 void vm_set_power_state(struct vm *vm, enum VirtualMachinePowerState state);
+/* Shows that the guest begins anew without its machine having stopped: a reset. */
+void vm_guest_restarted(struct vm *vm);
 /* Fills the disks' capacities, labels and summaries that a configuration read from a file lacks. */
 void vm_config_complete(struct vm *vm, struct VirtualMachineConfigInfo *config);
 
-/* Begins and ends an operation on the task's thread: TaskInProgress, ManagedObjectNotFound. */
+/* Begins and ends an operation on the task's thread: TaskInProgress, ManagedObjectNotFound, FileLocked. The
+ * machine's files are locked meanwhile: by its process if it runs when the operation begins, else by us. */
 struct vim_fault *vm_begin(struct vm *vm, struct vim_task *task);
 void vm_end(struct vm *vm);
 /* InvalidVmConfig when the machine's .vmx could not be read: what is shown of it is not what it is. */
@@ -79,6 +93,72 @@ struct vim_fault *vm_task_start(struct vim_call *call, const char *description_i
                            (task) != NULL ? vim_task_user(task) : NULL, __VA_ARGS__); \
     } while (0)
 
+/* ---- vm_disk.c: modes, sharing, and temporary overlays of disks ---------------------------------------- */
+
+/* Whether what is written to the disk is thrown away at power-off. */
+bool vm_disk_is_temporary(const struct VirtualDeviceBackingInfo *backing);
+/* Whether other machines may write to it too. */
+bool vm_disk_is_shared(const struct VirtualDeviceBackingInfo *backing);
+/* InvalidDeviceBacking for modes that there are not; `index` is the device's in deviceChange. */
+struct vim_fault *vm_disk_check_mode(const struct VirtualDiskFlatVer2BackingInfo *backing, unsigned index,
+                                     bool powered_on);
+/* InvalidDeviceBacking for a disk that is to be shared and cannot be: it is not flat (see vmdk.h). */
+struct vim_fault *vm_disk_check_sharing(const struct VirtualDiskFlatVer2BackingInfo *backing, unsigned index,
+                                        bool flat);
+/* Takes over mode and sharing of a disk that is edited, which are changed while the machine is off. */
+struct vim_fault *vm_disk_edit_backing(struct host *host, struct VirtualDeviceBackingInfo *backing,
+                                       const struct VirtualDeviceBackingInfo *wanted, unsigned index,
+                                       bool powered_on);
+/* InvalidDeviceSpec for a SCSI controller whose bus is to be shared. */
+struct vim_fault *vm_disk_check_bus(const struct VirtualDevice *device, unsigned index);
+/* Adds "[ds] name-flat.vmdk" for "[ds] name.vmdk". */
+void vm_disk_flat_path(const char *vmdk, GPtrArray *paths);
+/* The same if the disk is flat and has its data there. */
+void vm_disk_own_flat_path(struct host *host, const char *vmdk, GPtrArray *paths);
+/* An empty overlay for a disk, in a file without a name, which goes when nobody has it open any more. */
+struct vim_fault *vm_disk_open_temporary(struct host *host, const struct VirtualDevice *device,
+                                         struct hypervisor_file *ret);
+/* The label of a disk of the machine whose writes are thrown away at power-off (g_free), or NULL. */
+char *vm_disk_find_temporary(const struct VirtualMachineConfigInfo *config);
+
+/* ---- vm_question.c: what a stopped guest waits for ----------------------------------------------------- */
+
+enum vm_trouble_kind {
+    VM_TROUBLE_NO_SPACE = 1,  /* the datastore is full */
+    VM_TROUBLE_IO_ERROR,      /* a disk cannot be read or written */
+    VM_TROUBLE_FOUND_STOPPED, /* an agent that has just started does not know why */
+};
+
+struct vm_trouble {
+    enum vm_trouble_kind kind;
+    int32_t device_key; /* of the disk, or 0 */
+};
+/* Shows a question, unless there is one, and posts an event. Memory work only. */
+void vm_question_ask(struct vm *vm, const struct vm_trouble *trouble);
+/* The guest goes on without an answer. */
+void vm_question_withdraw(struct vm *vm);
+struct vim_fault *vm_answer_call(struct vim_call *call, const struct AnswerVM_args *args);
+
+/* ---- vm_storage.c: files and the space that they take ------------------------------------------------- */
+
+/* Looks at the machine's files and shows what has changed. Done when an operation on it ends (vm_end). Blocks. */
+void vm_storage_refresh(struct vm *vm);
+/* The same for all machines whose files may have grown by themselves, and for all datastores. Every 20 seconds. */
+void vm_storage_round(struct host *host);
+struct vim_fault *vm_refresh_storage_call(struct vim_call *call, const struct RefreshStorageInfo_args *args);
+
+/* ---- vm_lock.c: the lock on a machine's files -------------------------------------------------------- */
+
+#define VM_LOCK_SUFFIX ".vmx.lck"
+/*
+ * Locks the machine's files for the operation that has the job, and is done by vm_begin for one that does not
+ * run. An operation that ends the machine's process and changes files after that calls it in between, because the
+ * lock was the process's. FileLocked: another host has it; FileFault: it cannot be locked. Success when we have it.
+ */
+struct vim_fault *vm_lock_take(struct vm *vm);
+/* Ends the lock of an operation, or leaves it to the process of a machine that runs. */
+void vm_lock_release(struct vm *vm, bool runs);
+
 /* ---- vm_files.c: the .vmx file and the files that a start needs ------------------------------------ */
 
 /* Reads and maps a .vmx: FileNotFound, InvalidVmConfig... */
@@ -86,10 +166,23 @@ struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct Virtua
 /* Writes the configuration into the .vmx, keeping what it does not know: the old file or the new. */
 struct vim_fault *vm_save(struct host *host, const char *vmx_path,
                           const struct VirtualMachineConfigInfo *config);
+/* The file's dictionary alone; *ret_vmx is a new one when the file does not exist and `create` is set. The
+ * path is the file's within its datastore (g_free). Then that as a configuration; vmx_path is the machine's. */
+struct vim_fault *vm_read_dictionary(struct host *host, const char *vmx_path, bool create,
+                                     struct datastore **ret_datastore, char **ret_path, struct vmx **ret_vmx);
+struct vim_fault *vm_write_dictionary(const struct datastore *datastore, const char *path,
+                                      const char *vmx_path, const struct vmx *dictionary);
+struct vim_fault *vm_config_of(struct host *host, const struct vmx *dictionary,
+                               const struct datastore *datastore, const char *path, const char *vmx_path,
+                               struct VirtualMachineConfigInfo **ret);
 /* Single keys beside the configuration: NULL removes. */
 struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const char *key, const char *value);
 /* The value of a single key, freed with g_free, or NULL. */
 char *vm_load_key(struct host *host, const char *vmx_path, const char *key);
+
+enum {
+    VM_DISK_CHAIN_MAX = 66
+}; /* disks that build on each other, beside the top: twice what snapshots allow */
 
 /* Of the file with a suspended machine's memory, and of that file while it is written. */
 #define VM_MEMORY_SUFFIX ".vmss"
@@ -106,17 +199,34 @@ struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDe
                                        struct hypervisor_file *ret);
 void vm_files_close(struct vm_files *files);
 
+/* ---- vm_board_files.c: what the board of a machine keeps -------------------------------------------- */
+
+#define VM_TPM_SUFFIX ".tpm" /* of the folder with the state of its TPM */
+/* "[ds] folder/name.nvram": where the variables of its EFI firmware are, whether they are there or not. */
+char *vm_nvram_path(struct host *host, const char *vmx_path);
+/* Opens, at the first power-on makes, the variables and the TPM's state, as far as the machine has them, and adds
+ * them (struct hypervisor_file) to `files`. */
+struct vim_fault *vm_board_files_open(struct host *host, const struct VirtualMachineConfigInfo *config,
+                                      GArray *files);
+/* The names of all of them, for a destroy: a folder comes after what is in it. */
+void vm_board_files_list(struct host *host, const char *vmx_path, GPtrArray *paths);
+
 /* ---- journal.c: what to undo, or to finish, after a crash ------------------------------------------- */
 
 /* Written before files are made or removed, gone when the operation is over. */
 enum journal_kind {
     JOURNAL_CREATE = 1, /* a new machine: unless it was registered, its files go */
     JOURNAL_DISKS,      /* new disks of a machine: those that its .vmx does not name go */
+    JOURNAL_FILES,      /* files in the making: what has no final name yet goes; the id is a task's */
     JOURNAL_DESTROY,    /* a machine is destroyed: once it is not registered, its files go */
+    JOURNAL_SNAPSHOT,   /* snapshots: files that neither .vmx nor .vmsd names go; see snapshot_journal.c */
+    JOURNAL_REVERT,     /* the same; first the .vmsn, and a file that the .vmx names once it is done */
 };
 /* `paths`: "[ds] file" and "[ds] folder/" (a folder goes only when it is empty). 0 or a negative errno. */
 int journal_begin(struct host *host, const char *vm_id, enum journal_kind kind, const char *vmx_path,
                   GPtrArray *paths);
+/* Reads a machine's: -ENOENT when there is none. */
+int journal_read(struct host *host, const char *vm_id, enum journal_kind *ret_kind, GPtrArray **ret_paths);
 /* 0, also when there is none, or a negative errno. One that is left over does no harm while its machine stays
  * registered; the next start removes it. */
 int journal_end(struct host *host, const char *vm_id);
@@ -208,11 +318,14 @@ VM_METHOD(vm_power_off_call, PowerOffVM_Task);
 VM_METHOD(vm_reset_call, ResetVM_Task);
 VM_METHOD(vm_suspend_call, SuspendVM_Task);
 struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args);
+struct vim_fault *vm_reboot_guest_call(struct vim_call *call, const struct RebootGuest_args *args);
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
 /* Brings the devices of a machine that was found running to what its .vmx says: a change was cut off. */
 void vm_reconcile_devices(struct vm *vm);
 VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
+/* Powers on, or resumes, within an operation. */
+struct vim_fault *vm_power_on(struct vim_task *task, struct vm *vm);
 /* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */
 void vm_on_event(void *host, const char *id, const struct hypervisor_event *event);
 /* Shows that a machine was found running at start. */

@@ -61,12 +61,17 @@ static enum vim_privilege privilege_of_member(const char *name)
 struct vim_fault *vm_check_privileges(struct vim_call *call, const struct VirtualMachineConfigSpec *spec)
 {
     struct vim_fault *fault = NULL;
+    bool empty = spec->deviceChange.n == 0;
     for (unsigned i = 0; i < VirtualMachineConfigSpec_type.n_fields && fault == NULL; i++) {
         const struct vim_field *field = &VirtualMachineConfigSpec_type.fields[i];
         if (vim_field_is_set(field, vim_field_at(field, spec)) && !g_str_equal(field->name, "deviceChange") &&
             !g_str_equal(field->name, "changeVersion")) {
             fault = vim_call_require(call, &call->request.target, privilege_of_member(field->name));
+            empty = false;
         }
+    }
+    if (empty) { /* it changes nothing, and yet takes the machine's job and writes its .vmx */
+        fault = vim_call_require(call, &call->request.target, VIM_PRIVILEGE_VIRTUAL_MACHINE_CONFIG_SETTINGS);
     }
     for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
         fault =

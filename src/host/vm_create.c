@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/vm.h"
+#include "host/snapshot.h"
 #include "vim/event.h"
 #include "vim/value.h"
 
@@ -319,6 +319,7 @@ static struct vim_fault *register_run(struct vim_task *task, void *data)
         return fault;
     }
     VM_AUTO vm = vm_show(host, id, vmx_path, config);
+    snapshot_show(vm);
     g_autofree char *state = vm_load_key(host, vmx_path, "checkpoint.vmState");
     if (state != NULL && state[0] != '\0') {
         vm_set_power_state(vm, VirtualMachinePowerState_suspended);
@@ -398,14 +399,15 @@ static char *folder_of(const char *text)
     return datastore_path_format(path.datastore, folder);
 }
 
-/* What the host has written for the machine into its folder: words of serial ports, pictures of the screen. */
+/* What the host has written for the machine into its folder: words of ports, pictures of the screen. */
 static void add_written_files(struct vm *vm, const struct VirtualMachineConfigInfo *config, GPtrArray *paths)
 {
     g_autofree char *folder = folder_of(vm->vmx_path);
     for (uint32_t i = 0; i < config->hardware->device.n; i++) {
         const struct VirtualDevice *device = config->hardware->device.items[i];
         const struct VirtualDeviceFileBackingInfo *file = (const void *)device->backing;
-        if (vim_is_a(device, &VirtualSerialPort_type) && vim_is_a(file, &VirtualDeviceFileBackingInfo_type)) {
+        bool port = vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type);
+        if (port && vim_is_a(file, &VirtualDeviceFileBackingInfo_type)) {
             g_autofree char *place = folder_of(file->fileName);
             if (g_strcmp0(place, folder) == 0) {
                 g_ptr_array_add(paths, g_strdup(file->fileName));
@@ -428,18 +430,22 @@ static void add_written_files(struct vm *vm, const struct VirtualMachineConfigIn
 /* All files that are the machine's own: its disks, .vmx and what stands beside it under its name. */
 static GPtrArray *owned_files(struct vm *vm, const struct VirtualMachineConfigInfo *config)
 {
-    static const char *const suffixes[] = {".vmx", ".nvram", ".vmsd", VM_MEMORY_SUFFIX, ".vmxf", NULL};
+    static const char *const suffixes[] = {".vmx", ".vmsd", VM_MEMORY_SUFFIX, ".vmxf", VM_LOCK_SUFFIX, NULL};
     GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
     for (uint32_t i = 0; i < config->hardware->device.n; i++) {
         const struct VirtualDevice *device = config->hardware->device.items[i];
         if (vim_is_a(device, &VirtualDisk_type) &&
             vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
             vm_disk_paths(((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName, paths);
+            vm_disk_own_flat_path(
+                vm->host, ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName, paths);
         }
     }
     for (const char *const *suffix = suffixes; *suffix != NULL; suffix++) {
         g_ptr_array_add(paths, datastore_path_with_suffix(vm->vmx_path, *suffix));
     }
+    vm_board_files_list(vm->host, vm->vmx_path, paths);
+    snapshot_add_files(vm, paths);
     add_written_files(vm, config, paths);
     DATASTORE_PATH_AUTO(path);
     const char *rule = NULL;
@@ -498,6 +504,9 @@ static struct vim_fault *rename_run(struct vim_task *task, struct vm *vm, void *
     struct vim_fault *fault = vm_require_accessible(vm);
     if (fault == NULL) {
         fault = vm_check_name(vm->host, name, vm);
+    }
+    if (fault == NULL && vm_power_state(vm) != VirtualMachinePowerState_poweredOn) {
+        fault = vm_lock_take(vm); /* it is ours, unless it could not be made */
     }
     if (fault != NULL) {
         return fault;

@@ -51,6 +51,11 @@ static const struct slot_kind slots[] = {
     {&VirtualEthernetCard_type, "Network adapter", 100, 4000, 7, 10},
     {&VirtualSerialPort_type, "Serial port", 400, 9000, 0, 4},
     {&VirtualFloppy_type, "Floppy drive", 400, 8000, 0, 2},
+    {&VirtualParallelPort_type, "Parallel port", 400, 10000, 0, 3},
+    {&VirtualSoundCard_type, "Sound card", 100, 5000, 18, 1},
+    {&VirtualTPM_type, "Virtual TPM", 100, 11000, 28, 1},
+    {&VirtualMachineVMCIDevice_type, "VMCI device", 100, 12000, 17, 1},
+    {&VirtualPCIPassthrough_type, "PCI device", 100, 13000, 40, 8},
 };
 
 static const struct slot_kind *slot_kind(const struct VirtualDevice *device)

@@ -9,17 +9,18 @@
 
 #include "base/file.h"
 #include "host/disk_image.h"
+#include "host/disk_lock.h"
 #include "host/guest_os.h"
 #include "host/vm.h"
+#include "host/vm_host_device.h"
 #include "host/vmx.h"
 #include "host/vmx_config.h"
 #include "vim/value.h"
 
 /* ---- the .vmx file ---------------------------------------------------------------------------------- */
 
-/* Reads the dictionary; *ret_vmx is a new one when the file does not exist and `create` is set. */
-static struct vim_fault *read_vmx(struct host *host, const char *vmx_path, bool create,
-                                  struct datastore **ret_datastore, char **ret_path, struct vmx **ret_vmx)
+struct vim_fault *vm_read_dictionary(struct host *host, const char *vmx_path, bool create,
+                                     struct datastore **ret_datastore, char **ret_path, struct vmx **ret_vmx)
 {
     g_autofree char *text = NULL;
     g_autofree char *message = NULL;
@@ -43,12 +44,12 @@ static struct vim_fault *read_vmx(struct host *host, const char *vmx_path, bool 
     return NULL;
 }
 
-static struct vim_fault *write_vmx(const struct datastore *datastore, const char *path, const char *vmx_path,
-                                   const struct vmx *dictionary)
+struct vim_fault *vm_write_dictionary(const struct datastore *datastore, const char *path,
+                                      const char *vmx_path, const struct vmx *dictionary)
 {
     size_t length = 0;
     g_autofree char *text = vmx_format(dictionary, &length);
-    int error = file_replace(datastore->fd, path, text, length, 0644);
+    int error = file_replace(datastore->fd, path, text, length, 0600);
     return error == 0 ? NULL : host_file_fault(vmx_path, error, "cannot be written");
 }
 
@@ -60,6 +61,42 @@ static int find_disk(void *data, const char *file_name, struct disk_image_info *
     g_autofree char *message = NULL;
     VIM_FAULT_AUTO fault = host_resolve(data, file_name, "fileName", &datastore, &path);
     return fault == NULL ? disk_image_get_info(datastore->fd, path, ret, &message) : -ENOENT;
+}
+
+/* Shows what a disk builds on. */
+static void add_parents(struct host *host, struct VirtualDevice *device)
+{
+    struct VirtualDiskFlatVer2BackingInfo *backing = (void *)device->backing;
+    if (!vim_is_a(device, &VirtualDisk_type) || !vim_is_a(backing, &VirtualDiskFlatVer2BackingInfo_type)) {
+        return;
+    }
+    for (unsigned depth = 0; depth < VM_DISK_CHAIN_MAX; depth++) {
+        struct datastore *datastore = NULL;
+        struct disk_image_info info;
+        g_autofree char *path = NULL;
+        g_autofree char *message = NULL;
+        VIM_FAULT_AUTO fault = host_resolve(host, backing->fileName, "fileName", &datastore, &path);
+        if (fault != NULL || disk_image_get_info(datastore->fd, path, &info, &message) != 0) {
+            return;
+        }
+        vim_set_string(&backing->contentId, info.content_id);
+        if (depth > 0) {
+            vim_set_optional(&backing->thinProvisioned, info.provisioning == DISK_IMAGE_THIN);
+            vim_set_string(&backing->uuid, info.uuid);
+            vim_ref_set(&backing->datastore, &datastore->ref);
+        }
+        if (info.parent_path != NULL) {
+            struct VirtualDiskFlatVer2BackingInfo *parent = VirtualDiskFlatVer2BackingInfo_new();
+            parent->fileName = datastore_path_format(datastore->name, info.parent_path);
+            parent->diskMode = g_strdup(backing->diskMode);
+            backing->parent = parent;
+        }
+        disk_image_info_clear(&info);
+        if (backing->parent == NULL) {
+            return;
+        }
+        backing = backing->parent;
+    }
 }
 
 /* References and labels, and identities that the file lacks: what a .vmx does not hold. */
@@ -91,22 +128,18 @@ static void complete(struct host *host, struct VirtualMachineConfigInfo *config)
                 vim_ref_set(&backing->network, &network);
             }
         }
+        add_parents(host, device);
         vm_device_describe(device);
     }
     vm_device_link(config);
 }
 
-struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct VirtualMachineConfigInfo **ret)
+struct vim_fault *vm_config_of(struct host *host, const struct vmx *dictionary,
+                               const struct datastore *datastore, const char *path, const char *vmx_path,
+                               struct VirtualMachineConfigInfo **ret)
 {
-    g_autoptr(vmx) dictionary = NULL;
-    g_autofree char *path = NULL;
     g_autofree char *message = NULL;
-    struct datastore *datastore = NULL;
     struct VirtualMachineConfigInfo *config = NULL;
-    struct vim_fault *fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
-    if (fault != NULL) {
-        return fault;
-    }
     if (vmx_to_config(dictionary, datastore->name, path, find_disk, host, &config, &message) != 0) {
         return fault_invalid_vm_config(vmx_path, "%s: %s", vmx_path, message);
     }
@@ -116,6 +149,15 @@ struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct Virtua
     return NULL;
 }
 
+struct vim_fault *vm_load(struct host *host, const char *vmx_path, struct VirtualMachineConfigInfo **ret)
+{
+    g_autoptr(vmx) dictionary = NULL;
+    g_autofree char *path = NULL;
+    struct datastore *datastore = NULL;
+    struct vim_fault *fault = vm_read_dictionary(host, vmx_path, false, &datastore, &path, &dictionary);
+    return fault != NULL ? fault : vm_config_of(host, dictionary, datastore, path, vmx_path, ret);
+}
+
 struct vim_fault *vm_save(struct host *host, const char *vmx_path,
                           const struct VirtualMachineConfigInfo *config)
 {
@@ -123,14 +165,14 @@ struct vim_fault *vm_save(struct host *host, const char *vmx_path,
     g_autofree char *path = NULL;
     g_autofree char *message = NULL;
     struct datastore *datastore = NULL;
-    struct vim_fault *fault = read_vmx(host, vmx_path, true, &datastore, &path, &dictionary);
+    struct vim_fault *fault = vm_read_dictionary(host, vmx_path, true, &datastore, &path, &dictionary);
     if (fault != NULL) {
         return fault;
     }
     if (vmx_update(dictionary, config, &message) != 0) {
         return fault_invalid_vm_config(vmx_path, "%s: %s", vmx_path, message);
     }
-    return write_vmx(datastore, path, vmx_path, dictionary);
+    return vm_write_dictionary(datastore, path, vmx_path, dictionary);
 }
 
 struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const char *key, const char *value)
@@ -138,7 +180,7 @@ struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const cha
     g_autoptr(vmx) dictionary = NULL;
     g_autofree char *path = NULL;
     struct datastore *datastore = NULL;
-    struct vim_fault *fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
+    struct vim_fault *fault = vm_read_dictionary(host, vmx_path, false, &datastore, &path, &dictionary);
     if (fault != NULL) {
         return fault;
     }
@@ -150,7 +192,7 @@ struct vim_fault *vm_save_key(struct host *host, const char *vmx_path, const cha
     } else if (vmx_set(dictionary, key, value) != 0) {
         return fault_invalid_vm_config(key, "%s: \"%s\" cannot be a value", key, value);
     }
-    return write_vmx(datastore, path, vmx_path, dictionary);
+    return vm_write_dictionary(datastore, path, vmx_path, dictionary);
 }
 
 char *vm_load_key(struct host *host, const char *vmx_path, const char *key)
@@ -158,7 +200,7 @@ char *vm_load_key(struct host *host, const char *vmx_path, const char *key)
     g_autoptr(vmx) dictionary = NULL;
     g_autofree char *path = NULL;
     struct datastore *datastore = NULL;
-    VIM_FAULT_AUTO fault = read_vmx(host, vmx_path, false, &datastore, &path, &dictionary);
+    VIM_FAULT_AUTO fault = vm_read_dictionary(host, vmx_path, false, &datastore, &path, &dictionary);
     return fault == NULL ? g_strdup(vmx_get(dictionary, key)) : NULL;
 }
 
@@ -175,8 +217,22 @@ static struct vim_fault *open_disk(struct host *host, const struct VirtualDevice
     if (fault != NULL) {
         return fault;
     }
-    int error = disk_image_open(datastore->fd, path, false, &ret->fd, &message);
-    ret->format = "qcow2";
+    ret->read_only = vm_disk_is_temporary(device->backing);
+    int error = disk_image_open(datastore->fd, path, ret->read_only, &ret->fd, &ret->format, &message);
+    if (error == 0 && !vm_disk_is_shared(device->backing)) {
+        /* What comes in between until the hypervisor locks it, that finds out by itself. */
+        error = disk_lock_probe(ret->fd, ret->read_only ? DISK_LOCK_READ : DISK_LOCK_WRITE);
+        message =
+            error != 0 ? g_strdup("the disk is in use, by another virtual machine or another host") : NULL;
+    }
+    if (error != 0 && ret->fd >= 0) {
+        close(ret->fd);
+        ret->fd = -1;
+    }
+    if (error == -EMEDIUMTYPE) {
+        return fault_invalid_disk_format("%s; CopyVirtualDisk_Task makes a copy of it that can be used",
+                                         message);
+    }
     return error == 0 ? NULL : host_file_fault(name, error, message);
 }
 
@@ -199,6 +255,9 @@ struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDe
                                        struct hypervisor_file *ret)
 {
     *ret = (struct hypervisor_file){.device_key = device->key, .fd = -1};
+    if (vm_host_device_is(device)) {
+        return vm_host_device_open(device, ret);
+    }
     if (!vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
         return NULL;
     }
@@ -206,10 +265,10 @@ struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDe
     if (vim_is_a(device, &VirtualDisk_type)) {
         return open_disk(host, device, ret);
     }
-    if (vim_is_a(device, &VirtualSerialPort_type)) {
+    if (vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type)) {
         return open_plain(host, name, O_WRONLY | O_CREAT | O_APPEND, ret);
     }
-    return open_plain(host, name, O_RDONLY, ret);
+    return open_plain(host, name, vim_is_a(device, &VirtualFloppy_type) ? O_RDWR : O_RDONLY, ret);
 }
 
 /* A kernel that is booted directly, and its initial RAM disk: files of a datastore, named in extraConfig. */
@@ -236,6 +295,39 @@ static struct vim_fault *open_boot_files(struct host *host, const struct Virtual
     return fault;
 }
 
+/* What a disk builds on, nearest first, for reading. A file that is in the list by then is the caller's to close. */
+static struct vim_fault *open_parents(struct host *host, const struct VirtualDevice *device, GArray *files)
+{
+    const char *name = ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName;
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    struct vim_fault *fault = host_resolve(host, name, "backing.fileName", &datastore, &path);
+    for (unsigned depth = 0; fault == NULL; depth++) {
+        struct disk_image_info info;
+        struct hypervisor_file file = {.device_key = device->key, .fd = -1, .read_only = true};
+        g_autofree char *message = NULL;
+        int error = disk_image_get_info(datastore->fd, path, &info, &message);
+        if (error != 0) {
+            return host_file_fault(name, error, message);
+        }
+        g_free(path);
+        path = g_steal_pointer(&info.parent_path);
+        disk_image_info_clear(&info);
+        if (path == NULL) {
+            return NULL;
+        }
+        if (depth == VM_DISK_CHAIN_MAX) {
+            return host_file_fault(name, -ELOOP, "too many disks build on each other");
+        }
+        error = disk_image_open(datastore->fd, path, true, &file.fd, &file.format, &message);
+        if (error != 0) {
+            return host_file_fault(name, error, message);
+        }
+        g_array_append_val(files, file);
+    }
+    return fault;
+}
+
 static bool wants_file(const struct VirtualDevice *device)
 {
     /* A CD drive that is not connected at power-on has no medium; a disk always has its file. */
@@ -254,9 +346,22 @@ struct vim_fault *vm_files_open(struct host *host, const struct VirtualMachineCo
         if (wants_file(device)) {
             fault = vm_files_open_device(host, device, &file);
         }
-        if (fault == NULL && file.fd >= 0) {
+        if (fault == NULL && file.fd >= 0 && vm_disk_is_temporary(device->backing)) {
+            struct hypervisor_file overlay = {.fd = -1};
+            fault = vm_disk_open_temporary(host, device, &overlay);
+            if (fault == NULL) {
+                g_array_append_val(ret->files, overlay);
+            }
+        }
+        if (file.fd >= 0) {
             g_array_append_val(ret->files, file);
         }
+        if (fault == NULL && file.fd >= 0 && vim_is_a(device, &VirtualDisk_type)) {
+            fault = open_parents(host, device, ret->files);
+        }
+    }
+    if (fault == NULL) {
+        fault = vm_board_files_open(host, config, ret->files);
     }
     return fault != NULL ? fault : open_boot_files(host, config, ret->files);
 }

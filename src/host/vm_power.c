@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/vm.h"
+#include "host/guest_os.h"
+#include "host/snapshot.h"
 #include "vim/event.h"
 #include "vim/value.h"
 
@@ -61,7 +62,8 @@ static struct vim_fault *start(struct vm *vm, const struct VirtualMachineConfigI
     if (vm->invented) {
         files.files = g_array_new(FALSE, FALSE, sizeof(struct hypervisor_file));
     } else {
-        fault = vm_files_open(vm->host, config, &files);
+        fault = vm_lock_take(vm); /* we have it, unless the lock could not even be made */
+        fault = fault == NULL ? vm_files_open(vm->host, config, &files) : fault;
         fault = fault == NULL ? open_log(vm, &log_fd) : fault;
     }
     if (fault == NULL) {
@@ -70,8 +72,10 @@ static struct vim_fault *start(struct vm *vm, const struct VirtualMachineConfigI
             .config = config,
             .files = (const struct hypervisor_file *)(void *)files.files->data,
             .n_files = files.files->len,
+            .guest = guest_os_board(config->guestId),
             .state_fd = state_fd,
             .log_fd = log_fd,
+            .lock_fd = vm->lock_fd,
         };
         int error = hypervisor_vm_start(vm->host->hypervisor, &start, &message);
         fault = error == 0 ? NULL : hypervisor_fault(error, message);
@@ -109,8 +113,12 @@ static struct vim_fault *take_state(struct vm *vm, int *ret_fd, char **ret_name)
     return NULL;
 }
 
+/* The memory of a snapshot, from which a revert resumes, stays. */
 static void remove_state(struct vm *vm, const char *name)
 {
+    if (!g_str_has_suffix(name, VM_MEMORY_SUFFIX)) {
+        return;
+    }
     struct datastore *datastore = NULL;
     g_autofree char *path = NULL;
     VIM_FAULT_AUTO fault = resolve_vmx(vm, &datastore, &path);
@@ -119,6 +127,22 @@ static void remove_state(struct vm *vm, const char *name)
         g_autofree char *state = datastore_path_join(folder, name);
         (void)file_remove(datastore->fd, state);
     }
+}
+
+/* The firmware's setup is asked for once: this start has shown it. */
+static void forget_setup(struct vm *vm, const struct VirtualMachineConfigInfo *config)
+{
+    if (config->bootOptions == NULL || !config->bootOptions->enterBIOSSetup.value || vm->invented) {
+        return;
+    }
+    VIM_FAULT_AUTO fault = vm_save_key(vm->host, vm->vmx_path, "bios.forceSetupOnce", NULL);
+    if (fault != NULL) {
+        g_warning("%s: the firmware's setup will be shown again: %s", vm->id, fault->message);
+        return;
+    }
+    struct VirtualMachineConfigInfo *after = vim_copy(config);
+    vim_set_optional(&after->bootOptions->enterBIOSSetup, false);
+    vm_set_config(vm, after);
 }
 
 static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void *data)
@@ -158,12 +182,18 @@ static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void
         if (state_name != NULL) {
             remove_state(vm, state_name);
         }
+        forget_setup(vm, config);
         vm_event(vm, task, VmPoweredOnEvent, "%s is powered on", config->name);
     } else {
         vm_event(vm, task, VmFailedToPowerOnEvent, "%s: %s", config->name, fault->message);
     }
     vim_free(config);
     return fault;
+}
+
+struct vim_fault *vm_power_on(struct vim_task *task, struct vm *vm)
+{
+    return power_on_run(task, vm, NULL);
 }
 
 static struct vim_fault *power_off_run(struct vim_task *task, struct vm *vm, void *data)
@@ -250,7 +280,14 @@ static struct vim_fault *suspend_run(struct vim_task *task, struct vm *vm, void 
     (void)data;
     struct datastore *datastore = NULL;
     g_autofree char *path = NULL;
+    struct VirtualMachineConfigInfo *config = vm_config(vm);
+    g_autofree char *temporary = vm_disk_find_temporary(config);
+    vim_free(config);
     struct vim_fault *fault = vm_require_power(vm, VirtualMachinePowerState_poweredOn);
+    if (fault == NULL && temporary != NULL) { /* its process ends, and with it what the memory belongs to */
+        fault = fault_not_supported("%s throws away what is written to it, so the machine is not suspended",
+                                    temporary);
+    }
     if (fault == NULL) {
         fault = resolve_vmx(vm, &datastore, &path);
     }
@@ -266,7 +303,11 @@ static struct vim_fault *suspend_run(struct vim_task *task, struct vm *vm, void 
         vm_set_power_state(vm, VirtualMachinePowerState_poweredOff); /* its process ended before the fault */
     }
     if (fault == NULL) {
-        fault = vm_save_key(vm->host, vm->vmx_path, STATE_KEY, datastore_path_basename(final));
+        /* The process had the lock. Another host that was quicker runs the machine by now: from the disks. */
+        fault = vm_lock_take(vm);
+        if (fault == NULL) {
+            fault = vm_save_key(vm->host, vm->vmx_path, STATE_KEY, datastore_path_basename(final));
+        }
         vm_set_power_state(vm, fault == NULL ? VirtualMachinePowerState_suspended
                                              : VirtualMachinePowerState_poweredOff);
     }
@@ -310,22 +351,6 @@ struct vim_fault *vm_suspend_call(struct vim_call *call, const struct SuspendVM_
     return vm_task_start(call, "VirtualMachine.suspend", suspend_run, NULL, NULL, true, &ret->returnval);
 }
 
-struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args)
-{
-    (void)args;
-    VM_AUTO vm = NULL;
-    g_autofree char *message = NULL;
-    struct vim_fault *fault = vm_of_call(call, &vm);
-    if (fault == NULL) {
-        fault = vm_require_power(vm, VirtualMachinePowerState_poweredOn);
-    }
-    if (fault == NULL) {
-        int error = hypervisor_vm_press_power(vm->host->hypervisor, vm->id, &message);
-        fault = error == 0 ? NULL : hypervisor_fault(error, message);
-    }
-    return fault;
-}
-
 /* ---- what happens by itself --------------------------------------------------------------------------- */
 
 void vm_adopted(struct vm *vm)
@@ -335,7 +360,13 @@ void vm_adopted(struct vm *vm)
         g_warning("%s: %s", vm->id, fault->message);
     }
     vm_set_power_state(vm, VirtualMachinePowerState_poweredOn);
+    snapshot_recover(vm); /* before anything else: the guest may be held still */
     vm_reconcile_devices(vm);
+    enum hypervisor_vm_state state = HYPERVISOR_VM_RUNNING;
+    if (hypervisor_vm_get_state(vm->host->hypervisor, vm->id, &state) == 0 && state == HYPERVISOR_VM_PAUSED) {
+        const struct vm_trouble trouble = {.kind = VM_TROUBLE_FOUND_STOPPED};
+        vm_question_ask(vm, &trouble);
+    }
 }
 
 /* On the hypervisor's event thread. An end that an operation asked for is shown by that operation. */
@@ -350,9 +381,18 @@ void vm_on_event(void *data, const char *id, const struct hypervisor_event *even
         g_atomic_int_set(&vm->guest_shut_down, 1);
         return;
     }
-    if (event->kind == HYPERVISOR_EVENT_IO_ERROR) {
-        vm_event(vm, (struct vim_task *)NULL, VmMessageEvent, "%s: the guest is stopped: device %d %s",
-                 vm->vmx_path, event->device_key, event->no_space ? "found its datastore full" : "failed");
+    if (event->kind == HYPERVISOR_EVENT_IO_ERROR && event->state == HYPERVISOR_VM_PAUSED) {
+        const struct vm_trouble trouble = {
+            .kind = event->no_space ? VM_TROUBLE_NO_SPACE : VM_TROUBLE_IO_ERROR,
+            .device_key = event->device_key,
+        };
+        vm_question_ask(vm, &trouble);
+    }
+    if (event->kind == HYPERVISOR_EVENT_STATE && event->state == HYPERVISOR_VM_RUNNING) {
+        vm_question_withdraw(vm);
+    }
+    if (event->kind == HYPERVISOR_EVENT_RESET) {
+        vm_guest_restarted(vm);
     }
     if (event->kind != HYPERVISOR_EVENT_GONE) {
         return;

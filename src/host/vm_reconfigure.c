@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "host/disk_image.h"
-#include "host/vm.h"
+#include "host/snapshot.h"
 #include "vim/event.h"
 #include "vim/value.h"
 
@@ -84,6 +84,24 @@ static struct vim_fault *edit(struct vm *vm, const struct VirtualDevice *device)
     return NULL;
 }
 
+/* A thick disk's space is there before the guest sees it. */
+static struct vim_fault *reserve_growth(struct vm *vm, const struct VirtualDisk *disk)
+{
+    const char *name = ((const struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName;
+    struct datastore *datastore = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *message = NULL;
+    if (vm->invented) {
+        return NULL;
+    }
+    struct vim_fault *fault = host_resolve(vm->host, name, "backing.fileName", &datastore, &path);
+    if (fault != NULL) {
+        return fault;
+    }
+    int error = disk_image_reserve(datastore->fd, path, disk->capacityInKB * 1024, &message);
+    return error == 0 ? NULL : host_file_fault(name, error, message);
+}
+
 static struct vim_fault *resize(struct vm *vm, const struct VirtualMachineConfigInfo *before,
                                 const struct VirtualDevice *device)
 {
@@ -93,6 +111,10 @@ static struct vim_fault *resize(struct vm *vm, const struct VirtualMachineConfig
         disk->capacityInKB ==
             ((const struct VirtualDisk *)vm_device_by_key(before, device->key))->capacityInKB) {
         return NULL;
+    }
+    struct vim_fault *fault = reserve_growth(vm, disk);
+    if (fault != NULL) {
+        return fault;
     }
     int error =
         hypervisor_vm_resize_disk(vm->host->hypervisor, vm->id, device, disk->capacityInKB * 1024, &message);
@@ -225,7 +247,7 @@ static struct vim_fault *grow_disks(struct vm *vm, const struct VirtualMachineCo
         if (fault == NULL) {
             int64_t bytes = disk->capacityInKB * 1024;
             int error = running ? disk_image_note_capacity(datastore->fd, path, bytes, &message)
-                                : disk_image_grow(datastore->fd, path, bytes, &message);
+                                : disk_image_grow(datastore->fd, path, bytes, false, &message);
             fault = error == 0 ? NULL : host_file_fault(name, error, message);
         }
     }
@@ -246,11 +268,12 @@ static char *folder_of(const char *vmx_path)
 }
 
 /* The files that the .vmx decides about: those of new disks and of removed ones. */
-static GPtrArray *journaled_paths(struct vm_change *change)
+static GPtrArray *journaled_paths(struct vm *vm, struct vm_change *change)
 {
     GPtrArray *paths = vm_change_paths(change);
     for (guint i = 0; i < change->removed_files->len; i++) {
         vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
+        vm_disk_own_flat_path(vm->host, g_ptr_array_index(change->removed_files, i), paths);
     }
     return paths;
 }
@@ -258,7 +281,18 @@ static GPtrArray *journaled_paths(struct vm_change *change)
 static void delete_removed(struct vm *vm, const struct vm_change *change)
 {
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < change->removed->len; i++) {
+        const struct VirtualDevice *device = g_ptr_array_index(change->removed, i);
+        if (vim_is_a(device, &VirtualDisk_type) &&
+            g_ptr_array_find_with_equal_func(
+                change->removed_files,
+                ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName, g_str_equal,
+                NULL)) {
+            snapshot_note_destroyed(vm, device); /* what snapshots need of it goes with them */
+        }
+    }
     for (guint i = 0; i < change->removed_files->len; i++) {
+        vm_disk_own_flat_path(vm->host, g_ptr_array_index(change->removed_files, i), paths);
         vm_disk_paths(g_ptr_array_index(change->removed_files, i), paths);
     }
     journal_remove_files(vm->host, paths);
@@ -268,7 +302,7 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
                                 struct vm_change *change, bool running)
 {
     g_autoptr(GPtrArray) made = vm_change_paths(change);
-    g_autoptr(GPtrArray) paths = journaled_paths(change);
+    g_autoptr(GPtrArray) paths = journaled_paths(vm, change);
     if (paths->len > 0) {
         int error = journal_begin(vm->host, vm->id, JOURNAL_DISKS, vm->vmx_path, paths);
         if (error != 0) {
@@ -298,6 +332,21 @@ static struct vim_fault *commit(struct vm *vm, const struct VirtualMachineConfig
     return fault;
 }
 
+/* A saved memory belongs to the hardware that it was saved with, so that stays as it is. */
+static struct vim_fault *check_suspended(struct vm *vm, const struct VirtualMachineConfigInfo *config,
+                                         const struct VirtualMachineConfigSpec *spec)
+{
+    const struct VirtualHardware *hardware = config->hardware;
+    bool changes =
+        spec->deviceChange.n > 0 || (spec->numCPUs.set && spec->numCPUs.value != hardware->numCPU) ||
+        (spec->memoryMB.set && spec->memoryMB.value != hardware->memoryMB) ||
+        (spec->firmware != NULL && g_strcmp0(spec->firmware, config->firmware) != 0) ||
+        (spec->numCoresPerSocket.set && spec->numCoresPerSocket.value != hardware->numCoresPerSocket.value);
+    return changes && vm_power_state(vm) == VirtualMachinePowerState_suspended
+               ? vm_require_power(vm, VirtualMachinePowerState_poweredOff)
+               : NULL;
+}
+
 static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, void *data)
 {
     const struct VirtualMachineConfigSpec *spec = data;
@@ -308,6 +357,12 @@ static struct vim_fault *reconfigure_run(struct vim_task *task, struct vm *vm, v
     struct vim_fault *fault = vm_require_accessible(vm);
     if (fault == NULL && spec->name != NULL) {
         fault = vm_check_name(vm->host, spec->name, vm);
+    }
+    if (fault == NULL && !running) {
+        fault = vm_lock_take(vm); /* it is ours, unless it could not be made */
+    }
+    if (fault == NULL) {
+        fault = check_suspended(vm, before, spec);
     }
     if (fault == NULL) {
         fault = vm_spec_apply(vm->host, before, folder, spec, running, &change);

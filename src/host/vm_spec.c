@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What a VirtualMachineConfigSpec makes of a configuration. Works in memory: it looks at files and networks
- * but changes none, so that a spec that cannot be applied changes nothing.
+ * but changes none, so that a spec that cannot be applied changes nothing. Here are the devices and the whole;
+ * the machine's own members are in vm_spec_machine.c.
  */
-#include "host/vm.h"
+#include "host/vm_spec.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,318 +14,19 @@
 #include <unistd.h>
 
 #include "host/disk_image.h"
-#include "host/guest_os.h"
+#include "host/vm_host_device.h"
 #include "vim/value.h"
 
-enum {
-    MEMORY_MIN_MB = 4,
-    MEMORY_MAX_MB = 16 << 20,
-};
-
 static const int64_t disk_max_kb = INT64_C(62) << 30; /* 62 TiB, as VMFS */
-
-/* ---- a new machine ---------------------------------------------------------------------------------- */
-
-static void add_fixed_device(struct VirtualMachineConfigInfo *config, struct VirtualDevice *device,
-                             int32_t key, int32_t controller_key, int32_t unit)
-{
-    device->key = key;
-    if (controller_key != 0) {
-        vim_set_optional(&device->controllerKey, controller_key);
-        vim_set_optional(&device->unitNumber, unit);
-    }
-    vm_device_describe(device);
-    vim_array_add_object(&config->hardware->device, device);
-}
-
-static void add_fixed_devices(struct VirtualMachineConfigInfo *config)
-{
-    struct VirtualIDEController *second = VirtualIDEController_new();
-    second->busNumber = 1;
-    add_fixed_device(config, (struct VirtualDevice *)VirtualIDEController_new(), 200, 0, 0);
-    add_fixed_device(config, (struct VirtualDevice *)second, 201, 0, 0);
-    add_fixed_device(config, (struct VirtualDevice *)VirtualPS2Controller_new(), 300, 0, 0);
-    add_fixed_device(config, (struct VirtualDevice *)VirtualPCIController_new(), 100, 0, 0);
-    add_fixed_device(config, (struct VirtualDevice *)VirtualSIOController_new(), 400, 0, 0);
-    add_fixed_device(config, (struct VirtualDevice *)VirtualKeyboard_new(), 600, 300, 0);
-    add_fixed_device(config, (struct VirtualDevice *)VirtualPointingDevice_new(), 700, 300, 1);
-    struct VirtualMachineVideoCard *video = VirtualMachineVideoCard_new();
-    vim_set_optional(&video->videoRamSizeInKB, 16384);
-    vim_set_optional(&video->numDisplays, 1);
-    add_fixed_device(config, (struct VirtualDevice *)video, 500, 100, 0);
-}
-
-static struct ResourceAllocationInfo *default_allocation(int32_t shares)
-{
-    struct ResourceAllocationInfo *info = ResourceAllocationInfo_new();
-    vim_set_optional(&info->reservation, 0);
-    vim_set_optional(&info->expandableReservation, false);
-    vim_set_optional(&info->limit, -1);
-    info->shares = SharesInfo_new();
-    info->shares->level = SharesLevel_normal;
-    info->shares->shares = shares;
-    return info;
-}
-
-struct VirtualMachineConfigInfo *vm_spec_new_config(void)
-{
-    struct VirtualMachineConfigInfo *config = VirtualMachineConfigInfo_new();
-    config->changeVersion = g_strdup("0");
-    config->version = g_strdup("vmx-14");
-    config->uuid = g_uuid_string_random();
-    config->instanceUuid = g_uuid_string_random();
-    config->guestId = g_strdup("otherGuest");
-    config->guestFullName = g_strdup(guest_os_full_name("otherGuest"));
-    config->alternateGuestName = g_strdup("");
-    config->firmware = g_strdup("bios");
-    config->files = VirtualMachineFileInfo_new();
-    config->flags = VirtualMachineFlagInfo_new();
-    config->tools = ToolsConfigInfo_new();
-    config->defaultPowerOps = VirtualMachineDefaultPowerOpInfo_new();
-    config->hardware = VirtualHardware_new();
-    config->hardware->numCPU = 1;
-    vim_set_optional(&config->hardware->numCoresPerSocket, 1);
-    config->hardware->memoryMB = 32;
-    config->cpuAllocation = default_allocation(1000);
-    config->memoryAllocation = default_allocation(320);
-    config->bootOptions = VirtualMachineBootOptions_new();
-    add_fixed_devices(config);
-    return config;
-}
-
-/* ---- plain members ---------------------------------------------------------------------------------- */
-
-/* Members of the spec that are understood. Another one that is set is refused by name, unless it asks for
- * what is there anyway. */
-static const char *const understood[] = {
-    "changeVersion",
-    "name",
-    "version",
-    "createDate",
-    "uuid",
-    "instanceUuid",
-    "guestId",
-    "alternateGuestName",
-    "annotation",
-    "files",
-    "tools",
-    "flags",
-    "powerOpInfo",
-    "numCPUs",
-    "numCoresPerSocket",
-    "memoryMB",
-    "deviceChange",
-    "cpuAllocation",
-    "memoryAllocation",
-    "extraConfig",
-    "bootOptions",
-    "firmware",
-    NULL,
-};
-
-static bool is_default(const struct vim_field *field, const void *at)
-{
-    return field->type->kind == VIM_BOOLEAN && !*(const bool *)vim_field_value(field, at);
-}
-
-static struct vim_fault *check_members(const struct VirtualMachineConfigSpec *spec)
-{
-    for (unsigned i = 0; i < VirtualMachineConfigSpec_type.n_fields; i++) {
-        const struct vim_field *field = &VirtualMachineConfigSpec_type.fields[i];
-        const void *at = vim_field_at(field, spec);
-        if (vim_field_is_set(field, at) && !g_strv_contains(understood, field->name) &&
-            !is_default(field, at)) {
-            return fault_invalid_argument(field->name, "\"%s\" is not supported by this host", field->name);
-        }
-    }
-    return NULL;
-}
-
-static struct vim_fault *apply_cpu(struct host *host, struct VirtualMachineConfigInfo *config,
-                                   const struct VirtualMachineConfigSpec *spec, bool on)
-{
-    struct VirtualHardware *hardware = config->hardware;
-    int32_t cpus = spec->numCPUs.set ? spec->numCPUs.value : hardware->numCPU;
-    int32_t cores = spec->numCoresPerSocket.set ? spec->numCoresPerSocket.value
-                                                : MAX(hardware->numCoresPerSocket.value, 1);
-    int32_t max = hypervisor_info(host->hypervisor)->max_cpus;
-    if (cpus < 1 || cpus > max) {
-        return fault_num_virtual_cpus_not_supported(max, cpus, "numCPUs is %d; this host gives 1 to %d", cpus,
-                                                    max);
-    }
-    if (cores == 0 || (spec->numCPUs.set && !spec->numCoresPerSocket.set && cpus % cores != 0)) {
-        cores = 1;
-    }
-    if (cores < 0 || cpus % cores != 0) {
-        return fault_invalid_argument("numCoresPerSocket",
-                                      "numCoresPerSocket is %d and does not divide numCPUs, which is %d",
-                                      cores, cpus);
-    }
-    if (on && (cpus != hardware->numCPU || cores != hardware->numCoresPerSocket.value)) {
-        return fault_invalid_power_state(VirtualMachinePowerState_poweredOff,
-                                         VirtualMachinePowerState_poweredOn,
-                                         "numCPUs: processors are changed while the machine is powered off");
-    }
-    hardware->numCPU = cpus;
-    vim_set_optional(&hardware->numCoresPerSocket, cores);
-    return NULL;
-}
-
-static struct vim_fault *apply_memory(struct VirtualMachineConfigInfo *config,
-                                      const struct VirtualMachineConfigSpec *spec, bool on)
-{
-    if (!spec->memoryMB.set || spec->memoryMB.value == config->hardware->memoryMB) {
-        return NULL;
-    }
-    int64_t mb = spec->memoryMB.value;
-    if (mb < MEMORY_MIN_MB || mb > MEMORY_MAX_MB || mb % 4 != 0) {
-        return fault_invalid_argument("memoryMB",
-                                      "memoryMB is %" G_GINT64_FORMAT "; it is a multiple of 4 from %d to %d",
-                                      mb, MEMORY_MIN_MB, MEMORY_MAX_MB);
-    }
-    if (on) {
-        return fault_invalid_power_state(VirtualMachinePowerState_poweredOff,
-                                         VirtualMachinePowerState_poweredOn,
-                                         "memoryMB: memory is changed while the machine is powered off");
-    }
-    config->hardware->memoryMB = (int32_t)mb;
-    return NULL;
-}
-
-static struct vim_fault *apply_uuid(char **at, const char *value, const char *property)
-{
-    if (value != NULL && !g_uuid_string_is_valid(value)) {
-        return fault_invalid_argument(property, "\"%s\" is not a UUID", value);
-    }
-    if (value != NULL) {
-        vim_set_string(at, value);
-    }
-    return NULL;
-}
-
-static struct vim_fault *apply_identity(struct host *host, struct VirtualMachineConfigInfo *config,
-                                        const struct VirtualMachineConfigSpec *spec, bool on)
-{
-    struct vim_fault *fault = apply_uuid(&config->uuid, spec->uuid, "uuid");
-    if (fault == NULL) {
-        fault = apply_uuid(&config->instanceUuid, spec->instanceUuid, "instanceUuid");
-    }
-    if (fault != NULL) {
-        return fault;
-    }
-    if (spec->guestId != NULL) {
-        const char *full_name = guest_os_full_name(spec->guestId);
-        if (full_name == NULL) {
-            return fault_invalid_argument("guestId", "\"%s\" is not a guest OS identifier", spec->guestId);
-        }
-        vim_set_string(&config->guestId, spec->guestId);
-        vim_set_string(&config->guestFullName, full_name);
-    }
-    if (spec->firmware != NULL && g_strcmp0(spec->firmware, config->firmware) != 0) {
-        if (!g_str_equal(spec->firmware, "bios")) {
-            return fault_invalid_argument("firmware", "firmware \"%s\" is not supported by this host",
-                                          spec->firmware);
-        }
-    }
-    if (spec->version != NULL) {
-        if (!g_str_has_prefix(spec->version, "vmx-") || strlen(spec->version) != 6) {
-            return fault_invalid_argument("version", "\"%s\" is not a hardware version such as vmx-14",
-                                          spec->version);
-        }
-        vim_set_string(&config->version, spec->version);
-    }
-    if (spec->name != NULL) {
-        vim_set_string(&config->name, spec->name);
-    }
-    if (spec->annotation != NULL) {
-        vim_set_string(&config->annotation, spec->annotation);
-    }
-    if (spec->alternateGuestName != NULL) {
-        vim_set_string(&config->alternateGuestName, spec->alternateGuestName);
-    }
-    (void)host;
-    (void)on;
-    return NULL;
-}
-
-/* Takes over the members of `from` that are set. */
-static void merge(void *into, const void *from)
-{
-    const struct vim_type *type = *(const struct vim_type *const *)from;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const struct vim_field *field = &type->fields[i];
-        if (vim_field_is_set(field, vim_field_at(field, from))) {
-            vim_field_clear(field, vim_field_at(field, into));
-            vim_field_copy(field, vim_field_at(field, from), vim_field_at(field, into));
-        }
-    }
-}
-
-#define MERGE(config_member, spec_member)                       \
-    do {                                                        \
-        if ((spec_member) != NULL && (config_member) != NULL) { \
-            merge((config_member), (spec_member));              \
-        } else if ((spec_member) != NULL) {                     \
-            (config_member) = vim_copy(spec_member);            \
-        }                                                       \
-    } while (0)
-
-static void set_extra(struct VirtualMachineConfigInfo *config, const struct OptionValue *option)
-{
-    const char *text = vim_any_get_string(option->value);
-    for (uint32_t i = 0; i < config->extraConfig.n; i++) {
-        if (g_ascii_strcasecmp(config->extraConfig.items[i]->key, option->key) == 0) {
-            vim_array_remove(&config->extraConfig, &OptionValue_type, i);
-            break;
-        }
-    }
-    if (option->value != NULL && (text == NULL || text[0] != '\0')) { /* an empty value removes the key */
-        vim_array_add_object(&config->extraConfig, vim_copy(option));
-    }
-}
-
-/* Keys that would make or move a device when the .vmx is read again, past the checks of deviceChange. */
-static bool names_device_file(const char *key)
-{
-    static const char *const buses[] = {"scsi",   "ide",    "sata",     "nvme",  "ethernet",
-                                        "serial", "floppy", "parallel", "sound", NULL};
-    static const char *const parts[] = {".present", ".filename", ".devicetype", ".filetype", NULL};
-    g_autofree char *lower = g_ascii_strdown(key, -1);
-    bool bus = false;
-    bool part = false;
-    for (size_t i = 0; buses[i] != NULL; i++) {
-        bus |= g_str_has_prefix(lower, buses[i]) && g_ascii_isdigit(lower[strlen(buses[i])]);
-    }
-    for (size_t i = 0; parts[i] != NULL; i++) {
-        part |= g_str_has_suffix(lower, parts[i]);
-    }
-    return bus && part;
-}
-
-static struct vim_fault *apply_extra(struct VirtualMachineConfigInfo *config,
-                                     const struct VirtualMachineConfigSpec *spec)
-{
-    for (uint32_t i = 0; i < spec->extraConfig.n; i++) {
-        const struct OptionValue *option = spec->extraConfig.items[i];
-        if (names_device_file(option->key)) {
-            return fault_invalid_argument("extraConfig", "\"%s\": devices are changed by deviceChange",
-                                          option->key);
-        }
-        if (option->value != NULL && vim_any_get_string(option->value) == NULL) {
-            return fault_invalid_argument("extraConfig", "the value of \"%s\" is not a string", option->key);
-        }
-        set_extra(config, option);
-    }
-    return NULL;
-}
 
 /* ---- devices ---------------------------------------------------------------------------------------- */
 
 struct device_changes {
     struct host *host;
     struct vm_change *change;
-    const char *folder; /* "[ds] folder" of the machine */
-    GHashTable *keys;   /* the client's temporary keys -> ours */
+    const char *folder;    /* "[ds] folder" of the machine */
+    GHashTable *keys;      /* the client's temporary keys -> ours */
+    GPtrArray *added_keys; /* ours (GINT_TO_POINTER) of what each change added, by the change's index */
     bool on;
 };
 
@@ -332,13 +35,15 @@ static char *property_of(unsigned index, const char *member)
     return g_strdup_printf("deviceChange[%u].device.%s", index, member);
 }
 
-/* Whether one of a disk's two files is there. */
+/* Whether one of a disk's files is there. */
 static bool disk_exists(const struct datastore *datastore, const char *path)
 {
-    g_autofree char *data = datastore_path_with_suffix(path, ".qcow2");
+    g_autofree char *data = datastore_path_with_suffix(path, DISK_IMAGE_DATA_SUFFIX);
+    g_autofree char *flat = datastore_path_with_suffix(path, DISK_IMAGE_FLAT_SUFFIX);
     struct stat st;
     return fstatat(datastore->fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-           fstatat(datastore->fd, data, &st, AT_SYMLINK_NOFOLLOW) == 0;
+           fstatat(datastore->fd, data, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstatat(datastore->fd, flat, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* A name for a new disk: like the machine's folder, with a number for the second and later ones. */
@@ -427,13 +132,11 @@ static struct vim_fault *prepare_disk(struct device_changes *d, struct VirtualDe
     if (backing->diskMode == NULL || backing->diskMode[0] == '\0') {
         vim_set_string(&backing->diskMode, "persistent");
     }
-    if (!g_str_equal(backing->diskMode, "persistent") &&
-        !g_str_equal(backing->diskMode, "independent_persistent")) {
-        g_autofree char *mode = property_of(index, "backing.diskMode");
-        return fault_invalid_device_backing(mode, (int32_t)index, "%s: \"%s\" is not supported by this host",
-                                            mode, backing->diskMode);
+    struct vim_fault *fault = vm_disk_check_mode(backing, index, d->on);
+    if (fault != NULL) {
+        return fault;
     }
-    struct vim_fault *fault = create ? prepare_new_disk(d, disk, index) : NULL;
+    fault = create ? prepare_new_disk(d, disk, index) : NULL;
     struct datastore *datastore = NULL;
     g_autofree char *relative = NULL;
     if (fault == NULL) {
@@ -453,12 +156,17 @@ static struct vim_fault *prepare_disk(struct device_changes *d, struct VirtualDe
         disk->capacityInKB = info.capacity_bytes / 1024;
         vim_set_optional(&disk->capacityInBytes, info.capacity_bytes);
         vim_set_optional(&backing->thinProvisioned, info.provisioning == DISK_IMAGE_THIN);
+        vim_set_optional(&backing->eagerlyScrub, info.provisioning == DISK_IMAGE_THICK_EAGER);
+        fault = vm_disk_check_sharing(backing, index, g_str_equal(info.format, "raw"));
         disk_image_info_clear(&info);
-    } else if (!backing->thinProvisioned.set) {
-        vim_set_optional(&backing->thinProvisioned,
-                         !(backing->eagerlyScrub.set && backing->eagerlyScrub.value));
+        return fault;
     }
-    return NULL;
+    bool eager = backing->eagerlyScrub.set && backing->eagerlyScrub.value;
+    if (!backing->thinProvisioned.set || eager) {
+        vim_set_optional(&backing->thinProvisioned, !eager);
+    }
+    vim_set_optional(&backing->eagerlyScrub, eager);
+    return vm_disk_check_sharing(backing, index, eager); /* it is made flat when it is to be shared */
 }
 
 static struct vim_fault *prepare_file(struct device_changes *d, struct VirtualDevice *device, unsigned index)
@@ -471,11 +179,12 @@ static struct vim_fault *prepare_file(struct device_changes *d, struct VirtualDe
     if (fault == NULL) {
         vim_ref_set(&backing->datastore, &datastore->ref);
     }
+    bool port = vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type);
     static const char *const kept[] = {".vmx", ".vmdk", ".qcow2", ".nvram", ".vmsd", ".vmss", ".iso", NULL};
-    for (size_t i = 0; fault == NULL && vim_is_a(device, &VirtualSerialPort_type) && kept[i] != NULL; i++) {
+    for (size_t i = 0; fault == NULL && port && kept[i] != NULL; i++) {
         if (g_str_has_suffix(relative, kept[i])) { /* a guest's words would be appended to it */
             fault = fault_invalid_device_backing(property, (int32_t)index,
-                                                 "%s: a serial port does not write to "
+                                                 "%s: a port does not write to "
                                                  "a %s file",
                                                  property, kept[i]);
         }
@@ -534,12 +243,36 @@ static struct vim_fault *prepare_network(struct device_changes *d, struct Virtua
     return NULL;
 }
 
+/* What kinds of backing there are for the rest; a sound card needs none, and gets its only one. */
+static struct vim_fault *check_backing(struct VirtualDevice *device, unsigned index)
+{
+    g_autofree char *property = property_of(index, "backing");
+    bool port = vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type);
+    if (vim_is_a(device, &VirtualSoundCard_type) && device->backing == NULL) {
+        struct VirtualSoundCardDeviceBackingInfo *backing = VirtualSoundCardDeviceBackingInfo_new();
+        backing->deviceName = g_strdup("");
+        device->backing = (struct VirtualDeviceBackingInfo *)backing;
+    }
+    if (port && device->backing == NULL) {
+        return fault_invalid_device_backing(property, (int32_t)index, "%s is missing", property);
+    }
+    if (vim_is_a(device->backing, &VirtualSerialPortPipeBackingInfo_type) ||
+        vim_is_a(device->backing, &VirtualCdromPassthroughBackingInfo_type) ||
+        vim_is_a(device->backing, &VirtualFloppyDeviceBackingInfo_type)) {
+        return fault_invalid_device_backing(property, (int32_t)index,
+                                            "%s: a %s is not supported by this host", property,
+                                            device->backing->vim_type->name);
+    }
+    return NULL;
+}
+
 /* Checks the backing of a device that is added or edited, and completes it. */
 static struct vim_fault *prepare(struct device_changes *d, struct VirtualDevice *device, bool create,
                                  unsigned index)
 {
     bool removable = vim_is_a(device, &VirtualCdrom_type) || vim_is_a(device, &VirtualEthernetCard_type) ||
-                     vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualFloppy_type);
+                     vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualFloppy_type) ||
+                     vim_is_a(device, &VirtualParallelPort_type) || vim_is_a(device, &VirtualSoundCard_type);
     if (removable && device->connectable == NULL) {
         device->connectable = VirtualDeviceConnectInfo_new();
         device->connectable->startConnected = true;
@@ -549,13 +282,17 @@ static struct vim_fault *prepare(struct device_changes *d, struct VirtualDevice 
     if (vim_is_a(device, &VirtualDisk_type)) {
         return prepare_disk(d, device, create, index);
     }
+    if (vim_is_a(device, &VirtualSCSIController_type)) {
+        return vm_disk_check_bus(device, index);
+    }
     if (vim_is_a(device, &VirtualEthernetCard_type)) {
         return prepare_network(d, device, index);
     }
-    if (vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
-        return prepare_file(d, device, index);
+    struct vim_fault *fault = check_backing(device, index);
+    if (fault == NULL && vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
+        fault = prepare_file(d, device, index);
     }
-    return NULL;
+    return fault != NULL ? fault : vm_host_device_check(device, index);
 }
 
 static struct vim_fault *hot_plug_check(const struct device_changes *d, const struct VirtualDevice *device,
@@ -595,6 +332,7 @@ static struct vim_fault *add_device(struct device_changes *d, const struct Virtu
         return fault;
     }
     g_hash_table_insert(d->keys, GINT_TO_POINTER(temporary), GINT_TO_POINTER(device->key));
+    d->added_keys->pdata[index] = GINT_TO_POINTER(device->key);
     vim_array_add_object(&config->hardware->device, device);
     g_ptr_array_add(d->change->added, device);
     fault = prepare(d, device, spec->fileOperation == VirtualDeviceConfigSpecFileOperation_create, index);
@@ -678,9 +416,39 @@ static struct vim_fault *edit_disk(struct device_changes *d, struct VirtualDevic
         wanted_backing->fileName[0] != '\0' && !g_str_equal(wanted_backing->fileName, backing->fileName)) {
         return bad_operation(spec, index, "another file is attached by removing the disk and adding it");
     }
+    if (kb != disk->capacityInKB && vim_is_a(backing, &VirtualDiskFlatVer2BackingInfo_type) &&
+        ((const struct VirtualDiskFlatVer2BackingInfo *)(const void *)backing)->parent != NULL) {
+        return bad_operation(spec, index, "a disk with snapshots does not grow");
+    }
     disk->capacityInKB = kb;
     vim_set_optional(&disk->capacityInBytes, kb * 1024);
-    (void)d;
+    return vm_disk_edit_backing(d->host, device->backing, wanted->backing, index, d->on);
+}
+
+static struct vim_fault *edit_video(struct device_changes *d, struct VirtualMachineVideoCard *card,
+                                    const struct VirtualMachineVideoCard *wanted, unsigned index)
+{
+    bool other =
+        (wanted->videoRamSizeInKB.set && wanted->videoRamSizeInKB.value != card->videoRamSizeInKB.value) ||
+        (wanted->numDisplays.set && wanted->numDisplays.value != card->numDisplays.value);
+    if (d->on && other) {
+        return fault_invalid_power_state(
+            VirtualMachinePowerState_poweredOff, VirtualMachinePowerState_poweredOn,
+            "deviceChange[%u]: the screen is changed while the machine is powered off", index);
+    }
+    if (wanted->enable3DSupport.set && wanted->enable3DSupport.value && !card->enable3DSupport.value) {
+        g_autofree char *property = property_of(index, "enable3DSupport");
+        return fault_invalid_device_spec(property, (int32_t)index, "%s: there is no 3D here", property);
+    }
+    if (wanted->videoRamSizeInKB.set) {
+        card->videoRamSizeInKB = wanted->videoRamSizeInKB;
+    }
+    if (wanted->numDisplays.set) {
+        card->numDisplays = wanted->numDisplays;
+    }
+    if (wanted->useAutoDetect.set) {
+        card->useAutoDetect = wanted->useAutoDetect;
+    }
     return NULL;
 }
 
@@ -697,17 +465,21 @@ static struct vim_fault *edit_device(struct device_changes *d, const struct Virt
     } else if (device->vim_type != spec->device->vim_type) {
         fault = bad_operation(spec, index, "a device does not become one of another type");
     } else if (vim_is_a(device, &VirtualCdrom_type) || vim_is_a(device, &VirtualEthernetCard_type) ||
-               vim_is_a(device, &VirtualSerialPort_type)) {
+               vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type) ||
+               vim_is_a(device, &VirtualFloppy_type)) {
         if (spec->device->backing != NULL) {
             vim_free(device->backing);
             device->backing = vim_copy(spec->device->backing);
         }
-        MERGE(device->connectable, spec->device->connectable);
+        VM_SPEC_MERGE(device->connectable, spec->device->connectable);
         if (vim_is_a(device, &VirtualEthernetCard_type)) {
             vim_set_string(&((struct VirtualEthernetCard *)device)->macAddress,
                            ((struct VirtualEthernetCard *)spec->device)->macAddress);
         }
         fault = prepare(d, device, false, index);
+    } else if (vim_is_a(device, &VirtualMachineVideoCard_type)) {
+        fault = edit_video(d, (struct VirtualMachineVideoCard *)device,
+                           (const struct VirtualMachineVideoCard *)spec->device, index);
     } else if (!vim_equal(device, spec->device)) {
         fault = bad_operation(spec, index, "this device is not edited");
     }
@@ -718,11 +490,40 @@ static struct vim_fault *edit_device(struct device_changes *d, const struct Virt
     return fault;
 }
 
+/* Whether the hypervisor takes what was added and edited, now that all of it is there. */
+static struct vim_fault *check_devices(const struct device_changes *d,
+                                       const struct VirtualMachineConfigSpec *spec)
+{
+    const struct VirtualMachineConfigInfo *config = d->change->config;
+    struct vim_fault *fault = NULL;
+    for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
+        const struct VirtualDeviceConfigSpec *one = spec->deviceChange.items[i];
+        gpointer real = GINT_TO_POINTER(one->device->key);
+        g_autofree char *message = NULL;
+        if (one->operation == VirtualDeviceConfigSpecOperation_add) {
+            real = g_ptr_array_index(d->added_keys, i);
+        }
+        const struct VirtualDevice *device = vm_device_by_key(config, GPOINTER_TO_INT(real));
+        if (one->operation == VirtualDeviceConfigSpecOperation_remove || device == NULL) {
+            continue;
+        }
+        int error = hypervisor_check_device(d->host->hypervisor, config, device, &message);
+        g_autofree char *property = g_strdup_printf("deviceChange[%u].device", i);
+        if (error == -ENOTSUP) {
+            fault = fault_device_not_supported(device->vim_type->name, message, "%s: %s", property, message);
+        } else if (error != 0) {
+            fault = fault_invalid_device_spec(property, (int32_t)i, "%s: %s", property, message);
+        }
+    }
+    return fault;
+}
+
 static struct vim_fault *apply_devices(struct device_changes *d, const struct VirtualMachineConfigSpec *spec)
 {
     struct vim_fault *fault = NULL;
     for (uint32_t i = 0; i < spec->deviceChange.n && fault == NULL; i++) {
         const struct VirtualDeviceConfigSpec *one = spec->deviceChange.items[i];
+        g_ptr_array_add(d->added_keys, NULL);
         switch (one->operation) {
         case VirtualDeviceConfigSpecOperation_add:
             fault = add_device(d, one, i);
@@ -751,27 +552,15 @@ static struct vim_fault *apply_all(struct device_changes *d, const struct Virtua
         return fault_concurrent_access("changeVersion is \"%s\" by now: read the configuration again",
                                        config->changeVersion);
     }
-    struct vim_fault *fault = check_members(spec);
+    struct vim_fault *fault = vm_spec_apply_machine(d->host, config, spec, d->on);
     if (fault == NULL) {
-        fault = apply_identity(d->host, config, spec, d->on);
-    }
-    if (fault == NULL) {
-        fault = apply_cpu(d->host, config, spec, d->on);
-    }
-    if (fault == NULL) {
-        fault = apply_memory(config, spec, d->on);
-    }
-    if (fault == NULL) {
-        fault = apply_extra(config, spec);
-    }
-    if (fault == NULL) {
-        MERGE(config->flags, spec->flags);
-        MERGE(config->tools, spec->tools);
-        MERGE(config->defaultPowerOps, spec->powerOpInfo);
-        MERGE(config->bootOptions, spec->bootOptions);
-        MERGE(config->cpuAllocation, spec->cpuAllocation);
-        MERGE(config->memoryAllocation, spec->memoryAllocation);
         fault = apply_devices(d, spec);
+    }
+    if (fault == NULL) {
+        fault = check_devices(d, spec);
+    }
+    if (fault == NULL) {
+        fault = vm_spec_check_board(d->host, config, spec);
     }
     return fault;
 }
@@ -788,7 +577,8 @@ struct vim_fault *vm_spec_apply(struct host *host, const struct VirtualMachineCo
     change->removed = g_ptr_array_new_with_free_func(vim_free);
     change->edited = g_ptr_array_new();
     g_autoptr(GHashTable) keys = g_hash_table_new(NULL, NULL);
-    struct device_changes d = {host, change, folder, keys, powered_on};
+    g_autoptr(GPtrArray) added_keys = g_ptr_array_new();
+    struct device_changes d = {host, change, folder, keys, added_keys, powered_on};
     struct vim_fault *fault = apply_all(&d, spec);
     if (fault != NULL) {
         vm_change_free(change);
@@ -827,6 +617,9 @@ GPtrArray *vm_change_paths(struct vm_change *change)
     for (guint i = 0; i < change->new_disks->len; i++) {
         const struct VirtualDevice *disk = g_ptr_array_index(change->new_disks, i);
         vm_disk_paths(((struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName, paths);
+        if (vm_disk_is_shared(disk->backing)) {
+            vm_disk_flat_path(((struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName, paths);
+        }
     }
     return paths;
 }
@@ -845,6 +638,7 @@ static struct vim_fault *make_disk(struct host *host, struct VirtualDisk *disk)
     bool thin = backing->thinProvisioned.set && backing->thinProvisioned.value;
     struct disk_image_options options = {
         .capacity_bytes = disk->capacityInKB * 1024,
+        .flat = vm_disk_is_shared(disk->backing),
         .provisioning = eager  ? DISK_IMAGE_THICK_EAGER
                         : thin ? DISK_IMAGE_THIN
                                : DISK_IMAGE_THICK_LAZY,
@@ -867,6 +661,7 @@ struct vim_fault *vm_change_make_disks(struct host *host, struct vm_change *chan
         g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
         const struct VirtualDevice *disk = g_ptr_array_index(change->new_disks, i);
         vm_disk_paths(((struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName, paths);
+        vm_disk_flat_path(((struct VirtualDeviceFileBackingInfo *)disk->backing)->fileName, paths);
         journal_remove_files(host, paths);
     }
     return fault;

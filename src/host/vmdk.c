@@ -360,8 +360,12 @@ int vmdk_parse(const void *data, size_t length, struct vmdk **ret, char **ret_me
     g_autoptr(vmdk) vmdk = vmdk_alloc();
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
-    int r = check_text(data, length, ret_message);
+    int r;
 
+    while (vmdk_probe(data, length) == VMDK_KIND_DESCRIPTOR && ((const char *)data)[length - 1] == '\0') {
+        length--; /* some programs fill up their last block */
+    }
+    r = check_text(data, length, ret_message);
     if (r < 0) {
         return r;
     }
@@ -504,12 +508,12 @@ int vmdk_new(const struct vmdk_new_options *options, struct vmdk **ret)
 
     g_ptr_array_add(vmdk->extents, extent);
     extent->access = VMDK_ACCESS_RW;
-    extent->type = g_strdup("QCOW2");
+    extent->type = g_strdup(options->flat ? "VMFS" : "QCOW2");
     extent->file = g_strdup(options->data_file);
     if (!data_file_is_valid(options->data_file)) {
         return -EINVAL;
     }
-    vmdk->create_type = g_strdup("custom");
+    vmdk->create_type = g_strdup(options->flat ? "vmfs" : "custom");
     add_pair(vmdk->header, "encoding", "UTF-8");
     vmdk->cid = options->cid;
     r = vmdk_set_ddb(vmdk, "adapterType", adapter);
@@ -533,11 +537,21 @@ int vmdk_new(const struct vmdk_new_options *options, struct vmdk **ret)
     return 0;
 }
 
-int vmdk_get_data_file(const struct vmdk *vmdk, const char **ret_data_file, char **ret_message)
+bool vmdk_extent_is_flat(const struct vmdk_extent *extent)
+{
+    return g_ascii_strcasecmp(extent->type, "FLAT") == 0 || g_ascii_strcasecmp(extent->type, "VMFS") == 0;
+}
+
+int vmdk_get_data_file(const struct vmdk *vmdk, const char **ret_data_file, const char **ret_format,
+                       char **ret_message)
 {
     const struct vmdk_extent *extent = vmdk->extents->pdata[0];
+    bool one = vmdk->extents->len == 1;
+    bool flat = one && vmdk_extent_is_flat(extent) && extent->offset == 0 &&
+                extent->access == VMDK_ACCESS_RW && vmdk->parent_cid == VMDK_NO_PARENT &&
+                vmdk->parent_file_hint == NULL;
 
-    if (vmdk->extents->len != 1 || strcmp(extent->type, "QCOW2") != 0) {
+    if (!flat && (!one || strcmp(extent->type, "QCOW2") != 0)) {
         *ret_message = g_strdup_printf("a disk of the kind %s (%u extent%s, the first %s), which has to be"
                                        " imported first",
                                        vmdk->create_type, vmdk->extents->len,
@@ -549,6 +563,7 @@ int vmdk_get_data_file(const struct vmdk *vmdk, const char **ret_data_file, char
         return -EMEDIUMTYPE;
     }
     *ret_data_file = extent->file;
+    *ret_format = flat ? "raw" : "qcow2";
     return 0;
 }
 

@@ -12,6 +12,12 @@
  * taking qcow2 clusters for the sectors of a flat disk. Capacity, adapter, UUID and thin provisioning are
  * where VMware has them (extent line, ddb.*), so that listing a folder shows the truth.
  *
+ * A disk that several machines share has plain bytes beside it, in `name-flat.vmdk`, as ESX writes all of its
+ * own, because the clusters of qcow2 have one writer. So an ESX disk of that kind is one of ours as it is:
+ *
+ *     createType="vmfs"
+ *     RW 20971520 VMFS "name-flat.vmdk"
+ *
  * Other products' disks are recognised and named, in order to say what they are and to import them.
  * Pure functions over bytes; any thread. Format: VMware's "Virtual Disk Format 5.0" technical note.
  */
@@ -74,7 +80,8 @@ struct vmdk_pair {
 /* What a new disk of ours is made of. Strings are borrowed for the call. */
 struct vmdk_new_options {
     int64_t capacity_bytes;   /* a multiple of 512, above 0 */
-    const char *data_file;    /* "name.qcow2" */
+    const char *data_file;    /* "name.qcow2", or "name-flat.vmdk" */
+    bool flat;                /* plain bytes, not qcow2 */
     const char *adapter_type; /* "lsilogic", "buslogic", "ide"; NULL: lsilogic (also for all newer ones) */
     const char *uuid;         /* as the VI API writes it, or NULL for none */
     uint32_t cid;
@@ -102,10 +109,15 @@ void vmdk_free(struct vmdk *vmdk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vmdk, vmdk_free)
 
 /*
- * Whether this is a disk of ours: one QCOW2 extent in a file beside the descriptor. Sets *ret_data_file to
- * its name (borrowed). -EMEDIUMTYPE: *ret_message names the kind of disk that it is instead.
+ * Whether this is a disk that is used as it is: one QCOW2 extent in a file beside the descriptor, or one flat one
+ * from a file's beginning on that builds on no other disk. Sets *ret_data_file to its name (borrowed), and
+ * *ret_format to "qcow2" or "raw". -EMEDIUMTYPE: *ret_message names the kind of disk that it is instead.
  */
-int vmdk_get_data_file(const struct vmdk *vmdk, const char **ret_data_file, char **ret_message);
+int vmdk_get_data_file(const struct vmdk *vmdk, const char **ret_data_file, const char **ret_format,
+                       char **ret_message);
+
+/* Whether an extent is the plain bytes of a file. */
+bool vmdk_extent_is_flat(const struct vmdk_extent *extent);
 
 int64_t vmdk_get_capacity_bytes(const struct vmdk *vmdk);
 /* Sets the capacity of a disk with one extent, and its geometry. -EINVAL: not a multiple of 512, or two. */

@@ -279,6 +279,47 @@ static const struct form serial_forms[] = {
     END_OF_FORMS,
 };
 
+/* --- parallel ports, sound, pass-through --- */
+
+static const struct vmx_mapping port_device_keys[] = {
+    {"fileName", "backing.deviceName", "", VMX_PLAIN, NULL, 0},
+    {"autodetect", "backing.useAutoDetect", NULL, VMX_PLAIN, NULL, 0},
+    CONNECT_KEYS,
+    END_OF_MAPPINGS,
+};
+static const struct form parallel_forms[] = {
+    {&VirtualParallelPort_type, &VirtualParallelPortFileBackingInfo_type, "file", false, false, file_keys,
+     NULL, NULL},
+    {&VirtualParallelPort_type, &VirtualParallelPortDeviceBackingInfo_type, "device", true, false,
+     port_device_keys, NULL, NULL},
+    END_OF_FORMS,
+};
+
+#define SOUND_FORM(type, word, unmarked)                                                                    \
+    {                                                                                                       \
+        &type, &VirtualSoundCardDeviceBackingInfo_type, word, unmarked, false, port_device_keys, NULL, NULL \
+    }
+static const struct form sound_forms[] = {
+    SOUND_FORM(VirtualSoundBlaster16_type, "sb16", true),
+    SOUND_FORM(VirtualEnsoniq1371_type, "es1371", false),
+    SOUND_FORM(VirtualHdAudioCard_type, "hdaudio", false),
+    END_OF_FORMS,
+};
+
+static const struct vmx_mapping passthrough_keys[] = {
+    {"id", "backing.id", "", VMX_PLAIN, NULL, 0},
+    {"deviceId", "backing.deviceId", "", VMX_PLAIN, NULL, 0},
+    {"vendorId", "backing.vendorId", "0", VMX_HEX16, NULL, INT16_MIN},
+    {"systemId", "backing.systemId", "", VMX_PLAIN, NULL, 0},
+    {"deviceName", "backing.deviceName", "", VMX_PLAIN, NULL, 0},
+    END_OF_MAPPINGS,
+};
+static const struct form passthrough_forms[] = {
+    {&VirtualPCIPassthrough_type, &VirtualPCIPassthroughDeviceBackingInfo_type, "", true, false,
+     passthrough_keys, NULL, NULL},
+    END_OF_FORMS,
+};
+
 /* --- the whole machine, in the order in which the VI API lists it --- */
 
 static const struct family families[] = {
@@ -296,6 +337,9 @@ static const struct family families[] = {
     {"ethernet", false, false, "virtualDev", 4000, 10, 0, 100, 7, ethernet_forms},
     {"floppy", false, false, "fileType", 8000, 2, 0, 400, 0, floppy_forms},
     {"serial", false, false, "fileType", 9000, 4, 0, 400, 0, serial_forms},
+    {"parallel", false, false, "fileType", 10000, 3, 0, 400, 0, parallel_forms},
+    {"sound", true, false, "virtualDev", 5000, 1, 0, 100, 18, sound_forms},
+    {"pciPassthru", false, false, NULL, 13000, 8, 0, 100, 40, passthrough_forms},
 };
 
 static const struct vmx_mapping video_keys[] = {
@@ -583,7 +627,8 @@ static const struct form *form_of(const struct family *family, const struct Virt
     for (const struct form *form = family->forms; form->mappings != NULL; form++) {
         if (device->vim_type == form->type &&
             (form->backing == NULL || vim_is_a(device->backing, form->backing) ||
-             (device->backing == NULL && vim_is_a(device, &VirtualEthernetCard_type)))) {
+             (device->backing == NULL &&
+              (vim_is_a(device, &VirtualEthernetCard_type) || vim_is_a(device, &VirtualSoundCard_type))))) {
             return form;
         }
     }

@@ -52,7 +52,7 @@ static bool has_drive_letter(const char *text)
     return g_ascii_isalpha(text[0]) && text[1] == ':' && (text[2] == '\\' || text[2] == '/');
 }
 
-static char *file_to_api(const struct vmx_mapper *mapper, const char *text)
+char *vmx_file_to_api(const struct vmx_mapper *mapper, const char *text)
 {
     g_autofree char *path = NULL;
     g_autofree char *joined = NULL;
@@ -79,7 +79,7 @@ static char *file_to_api(const struct vmx_mapper *mapper, const char *text)
     return g_strconcat("[] ", text, NULL);
 }
 
-static char *file_from_api(const struct vmx_mapper *mapper, const char *text)
+char *vmx_file_from_api(const struct vmx_mapper *mapper, const char *text)
 {
     DATASTORE_PATH_AUTO(path);
     g_autofree char *inside = NULL;
@@ -151,9 +151,14 @@ static char *to_api(const struct vmx_mapper *mapper, const struct vmx_mapping *m
         guest = vmx_guest_to_api(text);
         return g_strdup(guest != NULL ? guest : text);
     case VMX_FILE:
-        return file_to_api(mapper, text);
+        return vmx_file_to_api(mapper, text);
     case VMX_BYTES:
         return scale(text, 1, 1024);
+    case VMX_HEX16:
+        return g_ascii_string_to_unsigned(g_str_has_prefix(text, "0x") ? text + 2 : text, 16, 0, UINT16_MAX,
+                                          &number, NULL)
+                   ? g_strdup_printf("%d", (int16_t)number)
+                   : NULL;
     case VMX_PLAIN:
     case VMX_SHARES:
         return g_strdup(text);
@@ -165,6 +170,7 @@ static char *from_api(const struct vmx_mapper *mapper, const struct vmx_mapping 
 {
     char uuid[48];
     guint64 number;
+    gint64 signed_number;
 
     switch (mapping->form) {
     case VMX_WORDS:
@@ -179,9 +185,13 @@ static char *from_api(const struct vmx_mapper *mapper, const struct vmx_mapping 
     case VMX_GUEST:
         return vmx_guest_from_api(text);
     case VMX_FILE:
-        return file_from_api(mapper, text);
+        return vmx_file_from_api(mapper, text);
     case VMX_BYTES:
         return scale(text, 1024, 1);
+    case VMX_HEX16:
+        return g_ascii_string_to_signed(text, 10, INT16_MIN, INT16_MAX, &signed_number, NULL)
+                   ? g_strdup_printf("0x%04x", (unsigned int)(uint16_t)signed_number)
+                   : NULL;
     case VMX_PLAIN:
     case VMX_SHARES:
         return g_strdup(text);

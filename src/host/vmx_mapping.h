@@ -24,6 +24,7 @@ enum vmx_form {
     VMX_GUEST,   /* "ubuntu-64" is "ubuntu64Guest" */
     VMX_FILE,    /* relative to the .vmx; "[datastore] path" in the API */
     VMX_BYTES,   /* bytes; KiB in the API */
+    VMX_HEX16,   /* "0x8086"; a short, signed as the API has it */
     VMX_SHARES,  /* "low", "normal", "high" or a number; a SharesInfo in the API */
 };
 
@@ -61,6 +62,10 @@ void vmx_mapper_fail(struct vmx_mapper *mapper, int error, const char *key, cons
 
 /* A whole key: "scsi0:0" and "mode" give "scsi0:0.mode"; slot may be NULL. To be freed with g_free. */
 char *vmx_slot_key(const char *slot, const char *key);
+
+/* A file's name in a .vmx or .vmsd as "[datastore] path", and back. Of the mapper only datastore and folder count. */
+char *vmx_file_to_api(const struct vmx_mapper *mapper, const char *text);
+char *vmx_file_from_api(const struct vmx_mapper *mapper, const char *text);
 
 /* Reads a table (ended by a mapping without key) into an object; objects on the way are made. */
 void vmx_map_load(struct vmx_mapper *mapper, const char *slot, const struct vmx_mapping *mappings,

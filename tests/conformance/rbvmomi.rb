@@ -82,10 +82,19 @@ view = vim.serviceContent.viewManager.CreateContainerView(container: vim.rootFol
 say 'view', 'names' => view.view.map(&:name)
 view.DestroyView
 
+first = vm.CreateSnapshot_Task(name: 'x', description: 'by ruby', memory: false, quiesce: false).wait_for_completion
+vm.CreateSnapshot_Task(name: 'y', memory: false, quiesce: false).wait_for_completion
+root = vm.snapshot.rootSnapshotList.first
+say 'snapshot', 'title' => root.name, 'below' => root.childSnapshotList.map(&:name)
+first.RevertToSnapshot_Task.wait_for_completion
+say 'revert', 'current' => vm.snapshot.currentSnapshot == first
+first.RemoveSnapshot_Task(removeChildren: true).wait_for_completion
+say 'remove', 'left' => vm.snapshot.nil?
+
 begin
-  vm.CreateSnapshot_Task(name: 'x', memory: false, quiesce: false).wait_for_completion
+  vm.UpgradeVM_Task.wait_for_completion
 rescue RbVmomi::Fault => e
-  say 'snapshot', 'fault' => e.fault.class.wsdl_name
+  say 'upgrade', 'fault' => e.fault.class.wsdl_name
 end
 
 vm.Destroy_Task.wait_for_completion

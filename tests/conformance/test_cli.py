@@ -136,6 +136,45 @@ class SimCase(CliCase):
                            timeout=120)
 
 
+class Snapshots(SimCase):
+    def test_a_tree(self) -> None:
+        self.make("web", "--disk", "8M")
+        folder = self.datastore / "web"
+        self.assertEqual([], self.json("snapshot", "list", "web"))
+        self.out("snapshot", "create", "web", "one", "--description", "the first")
+        self.assertTrue((folder / "web-Snapshot1.vmsn").exists())
+        self.out("snapshot", "create", "web", "two")
+        self.out("snapshot", "revert", "web", "one")
+        self.out("vm", "start", "web")
+        self.out("snapshot", "create", "web", "two", "--memory")
+        self.assertTrue((folder / "web-Snapshot3.vmem").exists())
+        lines = self.out("snapshot", "list", "web").splitlines()
+        self.assertRegex(lines[0], r"^NAME +ID +NOW +TAKEN +HOLDS +DESCRIPTION")
+        self.assertRegex(lines[1], r"^one +#1 .* disks +the first$")
+        self.assertRegex(lines[2], r"^├─ two +#2 +- .* disks +-$")
+        self.assertRegex(lines[3], r"^└─ two +#3 +here .* disks, memory +-$")
+        (tree,) = self.json("snapshot", "list", "web")
+        self.assertEqual(("one", "the first", 1, False), (tree["name"], tree["description"], tree["id"], tree["current"]))
+        self.assertEqual([(2, False, "poweredOff"), (3, True, "poweredOn")],
+                         [(c["id"], c["current"], c["state"]) for c in tree["children"]])
+        self.assertIn("#2, #3", self.error(USAGE, "snapshot", "revert", "web", "two"))
+        self.assertIn('no snapshot "three"', self.error(NOT_FOUND, "snapshot", "remove", "web", "three"))
+        self.error(USAGE, "snapshot", "remove", "web")
+        self.out("snapshot", "rename", "web", "#2", "off", "--description", "without memory")
+        self.out("snapshot", "revert", "web", "off")
+        self.assertEqual("off", self.power("web"))
+        self.out("snapshot", "revert", "web", "#3", "--no-start")
+        self.assertEqual("suspended", self.power("web"))
+        self.out("snapshot", "revert", "web")
+        self.assertEqual("on", self.power("web"))
+        self.out("snapshot", "remove", "web", "off")
+        self.assertFalse((folder / "web-Snapshot2.vmsn").exists())
+        self.out("snapshot", "remove", "web", "--all")
+        self.out("snapshot", "consolidate", "web")
+        self.assertEqual([], self.json("snapshot", "list", "web"))
+        self.assertEqual([], list(folder.glob("*Snapshot*")) + list(folder.glob("*-0*")))
+
+
 class VirtualMachines(SimCase):
     def test_create(self) -> None:
         self.make("web", "--cpus", "2", "--memory", "512M", "--disk", "1G", "--disk", "2G,thick,nvme",
@@ -518,7 +557,7 @@ class Shell(CliCase):
         return done.stdout.split("\n")[:-1]
 
     def test_completion(self) -> None:
-        self.assertEqual(["datastore"], self.complete("d"))
+        self.assertEqual(["datastore", "disk"], self.complete("d"))
         self.assertEqual(["--yes"], self.complete("vm", "destroy", "--y"))
         with TenkyuHost("sim") as self.host:
             self.log_in()

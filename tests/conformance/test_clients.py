@@ -93,6 +93,28 @@ class VirshTest(unittest.TestCase):
         self.assertEqual("poweredOff", self.state())
         self.assertEqual([], qemu_pids(self.host))
 
+    def test_snapshots(self) -> None:
+        self.virsh("snapshot-create-as", "web1", "one", "the first")
+        self.assertTrue(list(self.host.state.rglob("web1-Snapshot*.vmsn")))
+        self.virsh("snapshot-create-as", "web1", "two", "the second")
+        listed = self.virsh("snapshot-list", "web1", "--tree")
+        self.assertRegex(listed, r"(?s)one.*two")
+        self.assertEqual("two", self.virsh("snapshot-current", "web1", "--name").strip())
+        self.assertEqual("one", self.virsh("snapshot-parent", "web1", "two").strip())
+        self.assertIn("<description>the first</description>", self.virsh("snapshot-dumpxml", "web1", "one"))
+        self.virsh("snapshot-revert", "web1", "one")
+        self.assertEqual("one", self.virsh("snapshot-current", "web1", "--name").strip())
+        self.virsh("snapshot-delete", "web1", "two")
+        self.virsh("start", "web1")
+        self.virsh("snapshot-create-as", "web1", "running")
+        self.assertTrue(list(self.host.state.rglob("web1-Snapshot*.vmem")))
+        self.virsh("snapshot-revert", "web1", "running")
+        self.assertEqual("poweredOn", self.state())
+        self.virsh("destroy", "web1")
+        self.virsh("snapshot-delete", "web1", "one", "--children")
+        self.assertEqual("", self.virsh("snapshot-list", "web1").strip())
+        self.assertEqual([], list(self.host.state.rglob("web1-*")))
+
     def test_a_wrong_password_is_refused(self) -> None:
         auth = self.host.folder / "wrong.conf"
         auth.write_text("[credentials-d]\nusername=root\npassword=wrong\n\n[auth-esx-127.0.0.1]\ncredentials=d\n")

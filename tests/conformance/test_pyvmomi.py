@@ -566,6 +566,23 @@ class Rights(Case):
         with self.assertRaises(vim.fault.NoPermission):
             mine.PowerOffVM_Task()
 
+    def test_a_snapshot_is_guarded_with_its_machine(self) -> None:
+        vm, other = self.create_vm("with a snapshot"), self.create_vm("with another")
+        names = []
+        for each in (vm, other):
+            WaitForTask(each.CreateSnapshot_Task("kept", "", False, False))
+            names.append(each.snapshot.currentSnapshot._moId)
+        role = self.authorization.AddAuthorizationRole("renamer", ["VirtualMachine.State.RenameSnapshot"])
+        self.addCleanup(self.authorization.RemoveAuthorizationRole, role, False)
+        self.grant(vm, role)
+        mine, others = (vim.vm.Snapshot(name, self.as_operator()._stub) for name in names)
+        mine.RenameSnapshot("renamed", None)
+        self.assertEqual("renamed", vm.snapshot.rootSnapshotList[0].name)
+        for call in (lambda: others.RenameSnapshot("renamed", None), lambda: mine.RemoveSnapshot_Task(False)):
+            with self.assertRaises(vim.fault.NoPermission):
+                call()
+        self.assertEqual("kept", other.snapshot.rootSnapshotList[0].name)
+
     def test_who_starts_a_task_can_follow_it(self) -> None:
         """A task is seen by who may read the machine that it is about, wherever his permission begins."""
         vm = self.create_vm("followed by its operator")

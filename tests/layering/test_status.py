@@ -17,5 +17,13 @@ class StatusTest(unittest.TestCase):
         self.assertEqual((0, ""), (done.returncode, done.stderr))
 
 
+class GuestsTest(unittest.TestCase):
+    def test_is_current(self) -> None:
+        """docs/guest-os.md likewise, from the table in src/host/guest_os.c."""
+        done = subprocess.run(["/usr/bin/python3", str(ROOT / "tools/guest_os.py"), "--check"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+
+
 if __name__ == "__main__":
     unittest.main()

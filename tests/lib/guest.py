@@ -19,14 +19,19 @@ from pathlib import Path
 _BUILDER = Path(__file__).resolve().parents[1] / "guest/build-guest"
 
 
+# Who there is in the guest with an agent (tests/guest/agentfs/etc/shadow).
+PASSWORDS = {"root": "root secret", "alice": "alice's p\u00e4ssword", "bob": "bob secret"}
+
+
 class GuestError(Exception):
     """The guest did not answer, or a command in it failed."""
 
 
 @lru_cache(maxsize=None)
-def folder(kernel: str = "cloud") -> Path:
-    """Where vmlinuz, initrd.gz and demo.iso are."""
-    made = subprocess.run([_BUILDER, "--kernel", kernel], check=True, stdout=subprocess.PIPE, text=True)
+def folder(kernel: str = "cloud", agent: bool = False) -> Path:
+    """Where vmlinuz, initrd.gz and demo.iso are; of the guest with the QEMU guest agent if so wanted."""
+    options = ["--agent"] if agent else []
+    made = subprocess.run([_BUILDER, "--kernel", kernel, *options], check=True, stdout=subprocess.PIPE, text=True)
     return Path(made.stdout.strip())
 
 

@@ -107,7 +107,7 @@ static void test_create(struct fixture *f, gconstpointer data)
     g_assert_null(info.parent_path);
     disk_image_info_clear(&info);
     g_assert_cmpuint(count_files(f), ==, 2);
-    g_assert_cmpint(disk_image_open(f->fd, "vm/a.vmdk", false, &fd, &message), ==, 0);
+    g_assert_cmpint(disk_image_open(f->fd, "vm/a.vmdk", false, &fd, NULL, &message), ==, 0);
     g_assert_cmpint(fcntl(fd, F_GETFL) & O_ACCMODE, ==, O_RDWR);
     close(fd);
     g_assert_cmpint(create(f, "vm/a.vmdk", &thin), ==, -EEXIST);
@@ -213,7 +213,7 @@ static void test_grow_faults(struct fixture *f, gconstpointer data)
 
         g_assert_cmpint(create(f, "vm/a.vmdk", &thin), ==, 0);
         syscall_fault_arm(nth, ENOSPC, true);
-        r = disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(2) << 30, &message);
+        r = disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(2) << 30, false, &message);
         fired = syscall_fault_disarm();
         now = capacity(f, "vm/a.vmdk");
         g_assert_cmpint(r, ==, fired ? -ENOSPC : 0);
@@ -235,12 +235,14 @@ static void test_grow(struct fixture *f, gconstpointer data)
 
     (void)data;
     g_assert_cmpint(create(f, "vm/a.vmdk", &thin), ==, 0);
-    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", (INT64_C(1) << 30) - 512, &message), ==, -EINVAL);
+    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", (INT64_C(1) << 30) - 512, false, &message), ==,
+                    -EINVAL);
     g_clear_pointer(&message, g_free);
-    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", (INT64_C(1) << 30) + 1, &message), ==, -EINVAL);
+    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", (INT64_C(1) << 30) + 1, false, &message), ==,
+                    -EINVAL);
     g_clear_pointer(&message, g_free);
-    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(1) << 30, &message), ==, 0);
-    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(3) << 30, &message), ==, 0);
+    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(1) << 30, false, &message), ==, 0);
+    g_assert_cmpint(disk_image_grow(f->fd, "vm/a.vmdk", INT64_C(3) << 30, false, &message), ==, 0);
     g_assert_cmpint(capacity(f, "vm/a.vmdk"), ==, INT64_C(3) << 30);
     g_assert_cmpint(disk_image_note_capacity(f->fd, "vm/a.vmdk", INT64_C(4) << 30, &message), ==, 0);
     g_assert_cmpint(file_read(f->fd, "vm/a.vmdk", 10000, &text, NULL), ==, 0);
@@ -265,17 +267,49 @@ static void test_delete_faults(struct fixture *f, gconstpointer data)
     }
 }
 
+/* An ESX disk is used as it is, as long as its file is not shorter than it says. */
+static void test_flat(struct fixture *f, gconstpointer data)
+{
+    static const char text[] = "# Disk DescriptorFile\nversion=1\nCID=00000001\nparentCID=ffffffff\n"
+                               "createType=\"vmfs\"\nRW 8 VMFS \"a-flat.vmdk\"\n";
+    char bytes[4096] = "contents";
+    struct disk_image_info info;
+    char *message = NULL;
+    const char *format = NULL;
+    int fd = -1;
+
+    (void)data;
+    g_assert_cmpint(file_replace(f->fd, "vm/a.vmdk", text, strlen(text), 0600), ==, 0);
+    g_assert_cmpint(file_replace(f->fd, "vm/a-flat.vmdk", bytes, sizeof(bytes) - 1, 0600), ==, 0);
+    g_assert_cmpint(disk_image_get_info(f->fd, "vm/a.vmdk", &info, &message), ==, -EUCLEAN);
+    g_clear_pointer(&message, g_free);
+    g_assert_cmpint(file_replace(f->fd, "vm/a-flat.vmdk", bytes, sizeof(bytes), 0600), ==, 0);
+    g_assert_cmpint(disk_image_get_info(f->fd, "vm/a.vmdk", &info, &message), ==, 0);
+    g_assert_cmpstr(info.format, ==, "raw");
+    g_assert_cmpstr(info.data_path, ==, "vm/a-flat.vmdk");
+    g_assert_cmpint(info.capacity_bytes, ==, 4096);
+    g_assert_cmpint(info.provisioning, ==, DISK_IMAGE_THICK_LAZY);
+    disk_image_info_clear(&info);
+    g_assert_cmpint(disk_image_open(f->fd, "vm/a.vmdk", true, &fd, NULL, &message), ==, -EMEDIUMTYPE);
+    g_clear_pointer(&message, g_free);
+    g_assert_cmpint(disk_image_open(f->fd, "vm/a.vmdk", true, &fd, &format, &message), ==, 0);
+    g_assert_cmpstr(format, ==, "raw");
+    close(fd);
+    g_assert_cmpint(disk_image_delete(f->fd, "vm/a.vmdk", &message), ==, 0);
+    g_assert_false(exists(f, "vm/a-flat.vmdk"));
+}
+
 static void test_foreign(struct fixture *f, gconstpointer data)
 {
     static const char flat[] =
-        "# Disk DescriptorFile\nversion=1\ncreateType=\"vmfs\"\nRW 8 VMFS \"a-flat.vmdk\"\n";
+        "# Disk DescriptorFile\nversion=1\ncreateType=\"vmfsSparse\"\nRW 8 VMFSSPARSE \"a-delta.vmdk\"\n";
     struct disk_image_info info;
     char *message = NULL;
 
     (void)data;
     g_assert_cmpint(file_replace(f->fd, "vm/a.vmdk", flat, strlen(flat), 0600), ==, 0);
     g_assert_cmpint(disk_image_get_info(f->fd, "vm/a.vmdk", &info, &message), ==, -EMEDIUMTYPE);
-    g_assert_nonnull(strstr(message, "vmfs"));
+    g_assert_nonnull(strstr(message, "vmfsSparse"));
     g_clear_pointer(&message, g_free);
     g_assert_cmpint(disk_image_delete(f->fd, "vm/a.vmdk", &message), ==, -EMEDIUMTYPE);
     g_clear_pointer(&message, g_free);
@@ -344,6 +378,7 @@ int main(int argc, char **argv)
     ADD("grow-faults", test_grow_faults);
     ADD("delete-faults", test_delete_faults);
     ADD("foreign", test_foreign);
+    ADD("flat", test_flat);
     ADD("program-faults", test_program_faults);
     return g_test_run();
 }

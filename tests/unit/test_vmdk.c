@@ -56,6 +56,7 @@ static void test_ours(void)
     g_autofree char *again = NULL;
     g_autofree char *message = NULL;
     const char *file = NULL;
+    const char *format = NULL;
     char uuid[37] = "";
 
     vmdk_uuid_from_random(
@@ -68,7 +69,7 @@ static void test_ours(void)
     vmdk = parse(text);
     again = vmdk_format(vmdk, NULL);
     g_assert_cmpstr(again, ==, ours);
-    g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &message), ==, 0);
+    g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &format, &message), ==, 0);
     g_assert_cmpstr(file, ==, "my disk.qcow2");
     g_assert_cmpint(vmdk_get_capacity_bytes(vmdk), ==, INT64_C(10) << 30);
     g_assert_true(vmdk_is_thin(vmdk));
@@ -145,6 +146,7 @@ static void test_foreign(void)
                                  "ddb.toolsVersion = \"10309\"\r\n");
     const struct vmdk_extent *second = vmdk->extents->pdata[1];
     const char *file = NULL;
+    const char *format = NULL;
     g_autofree char *message = NULL;
     g_autofree char *text = NULL;
     g_autofree char *twice = NULL;
@@ -157,7 +159,7 @@ static void test_foreign(void)
     g_assert_cmpint(second->access, ==, VMDK_ACCESS_RDONLY);
     g_assert_cmpstr(vmdk_get_ddb(vmdk, "toolsversion"), ==, "10309");
     g_assert_false(vmdk_is_thin(vmdk));
-    g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &message), ==, -EMEDIUMTYPE);
+    g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &format, &message), ==, -EMEDIUMTYPE);
     g_assert_null(file);
     g_assert_nonnull(strstr(message, "twoGbMaxExtentSparse"));
     g_assert_cmpint(vmdk_set_capacity_bytes(vmdk, 1 << 20), ==, -EINVAL);
@@ -195,6 +197,12 @@ static void test_kinds(void)
         g_assert_true(g_str_has_suffix(message, cases[i].name));
         g_assert_null(vmdk);
     }
+    struct vmdk *padded = NULL;
+    g_autofree char *padding = g_malloc0(strlen(ours) + 1000);
+    g_autofree char *none = NULL;
+    strcpy(padding, ours);
+    g_assert_cmpint(vmdk_parse(padding, strlen(ours) + 1000, &padded, &none), ==, 0);
+    vmdk_free(padded);
     g_assert_cmpint(vmdk_probe(ours, strlen(ours)), ==, VMDK_KIND_DESCRIPTOR);
     g_assert_cmpint(vmdk_probe("\xef\xbb\xbf# disk descriptorfile\n", 25), ==, VMDK_KIND_DESCRIPTOR);
 }
@@ -249,9 +257,10 @@ static void test_data_file(void)
         g_autofree char *text = g_strdup_printf(HEAD "createType=\"custom\"\nRW 8 QCOW2 \"%s\"\n", files[i]);
         g_autoptr(vmdk) vmdk = parse(text);
         const char *file = NULL;
+        const char *format = NULL;
         g_autofree char *message = NULL;
 
-        g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &message), ==, -EMEDIUMTYPE);
+        g_assert_cmpint(vmdk_get_data_file(vmdk, &file, &format, &message), ==, -EMEDIUMTYPE);
         g_assert_null(file);
     }
 }

@@ -300,7 +300,7 @@ static void test_workstation(void)
     g_assert_cmpstr(card->addressType, ==, "manual");
     g_assert_cmpstr(card->macAddress, ==, "00:50:56:01:02:03");
     g_assert_cmpstr(extra(c, "ethernet0.connectionType"), ==, "nat");
-    g_assert_cmpstr(extra(c, "sound.virtualDev"), ==, "hdaudio");
+    device(c, 5000, &VirtualHdAudioCard_type);
     g_assert_true(vim_is_a(cdrom->backing, &VirtualCdromPassthroughBackingInfo_type));
     g_assert_true(vim_is_a(floppy->backing, &VirtualFloppyRemoteDeviceBackingInfo_type));
     g_assert_true(usb->ehciEnabled.value);
@@ -482,6 +482,95 @@ static void test_empty(void)
     vim_free(c);
 }
 
+/* Every kind of device with every kind of backing, written into a new file and read again. */
+static void test_every_device(void)
+{
+    static const struct {
+        const struct vim_type *type, *backing;
+        int32_t key, controller, unit;
+    } cases[] = {
+        {&VirtualLsiLogicController_type, NULL, 1000, 100, 3},
+        {&VirtualLsiLogicSASController_type, NULL, 1001, 100, 4},
+        {&ParaVirtualSCSIController_type, NULL, 1002, 100, 5},
+        {&VirtualBusLogicController_type, NULL, 1003, 100, 6},
+        {&VirtualAHCIController_type, NULL, 15000, 100, 24},
+        {&VirtualNVMEController_type, NULL, 31000, 100, 30},
+        {&VirtualUSBController_type, NULL, 7000, 100, 22},
+        {&VirtualUSBXHCIController_type, NULL, 14000, 100, 23},
+        {&VirtualMachineVMCIDevice_type, NULL, 12000, 100, 17},
+        {&VirtualTPM_type, NULL, 11000, 100, 28},
+        {&VirtualDisk_type, &VirtualDiskFlatVer2BackingInfo_type, 2000, 1000, 0},
+        {&VirtualDisk_type, &VirtualDiskFlatVer2BackingInfo_type, 32001, 31000, 1},
+        {&VirtualCdrom_type, &VirtualCdromIsoBackingInfo_type, 16000, 15000, 0},
+        {&VirtualCdrom_type, &VirtualCdromAtapiBackingInfo_type, 3000, 200, 0},
+        {&VirtualCdrom_type, &VirtualCdromPassthroughBackingInfo_type, 3001, 200, 1},
+        {&VirtualCdrom_type, &VirtualCdromRemoteAtapiBackingInfo_type, 3002, 201, 0},
+        {&VirtualCdrom_type, &VirtualCdromRemotePassthroughBackingInfo_type, 3003, 201, 1},
+        {&VirtualE1000_type, &VirtualEthernetCardNetworkBackingInfo_type, 4000, 100, 7},
+        {&VirtualE1000e_type, &VirtualEthernetCardNetworkBackingInfo_type, 4001, 100, 8},
+        {&VirtualVmxnet3_type, &VirtualEthernetCardNetworkBackingInfo_type, 4002, 100, 9},
+        {&VirtualPCNet32_type, &VirtualEthernetCardNetworkBackingInfo_type, 4003, 100, 10},
+        {&VirtualFloppy_type, &VirtualFloppyImageBackingInfo_type, 8000, 400, 0},
+        {&VirtualFloppy_type, &VirtualFloppyRemoteDeviceBackingInfo_type, 8001, 400, 1},
+        {&VirtualSerialPort_type, &VirtualSerialPortFileBackingInfo_type, 9000, 400, 0},
+        {&VirtualSerialPort_type, &VirtualSerialPortDeviceBackingInfo_type, 9001, 400, 1},
+        {&VirtualSerialPort_type, &VirtualSerialPortPipeBackingInfo_type, 9002, 400, 2},
+        {&VirtualSerialPort_type, &VirtualSerialPortURIBackingInfo_type, 9003, 400, 3},
+        {&VirtualParallelPort_type, &VirtualParallelPortFileBackingInfo_type, 10000, 400, 0},
+        {&VirtualParallelPort_type, &VirtualParallelPortDeviceBackingInfo_type, 10001, 400, 1},
+        {&VirtualEnsoniq1371_type, &VirtualSoundCardDeviceBackingInfo_type, 5000, 100, 18},
+        {&VirtualPCIPassthrough_type, &VirtualPCIPassthroughDeviceBackingInfo_type, 13001, 100, 41},
+    };
+    g_autoptr(vmx) vmx = parse("config.version = \"8\"\n");
+    struct VirtualMachineConfigInfo *c = to_config(vmx);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct VirtualDevice *one = vim_new(cases[i].type);
+        one->key = cases[i].key;
+        vim_set_optional(&one->controllerKey, cases[i].controller);
+        vim_set_optional(&one->unitNumber, cases[i].unit);
+        if (vim_is_a(one, &VirtualSCSIController_type)) {
+            ((struct VirtualSCSIController *)one)->sharedBus = VirtualSCSISharing_noSharing;
+        }
+        if (vim_is_a(one, &VirtualController_type)) {
+            ((struct VirtualController *)one)->busNumber = cases[i].key % 1000;
+        }
+        one->backing = cases[i].backing != NULL ? vim_new(cases[i].backing) : NULL;
+        if (vim_is_a(one->backing, &VirtualPCIPassthroughDeviceBackingInfo_type)) {
+            struct VirtualPCIPassthroughDeviceBackingInfo *pci = (void *)one->backing;
+            pci->id = g_strdup("0000:3b:00.1");
+            pci->deviceId = g_strdup("0x1572");
+            pci->vendorId = (int16_t)0x8086;
+            pci->systemId = g_strdup("host");
+        } else if (vim_is_a(one->backing, &VirtualDeviceURIBackingInfo_type)) {
+            vim_set_string(&((struct VirtualDeviceURIBackingInfo *)one->backing)->serviceURI,
+                           "telnet://:7001");
+            vim_set_string(&((struct VirtualDeviceURIBackingInfo *)one->backing)->direction, "client");
+        }
+        vim_array_add_object(&c->hardware->device, one);
+    }
+    update(vmx, c);
+    vim_free(c);
+    g_autofree char *text = vmx_format(vmx, NULL);
+    g_autoptr(vmx) again = parse(text);
+    c = to_config(again);
+    g_assert_cmpuint(c->hardware->device.n, ==, 8 + G_N_ELEMENTS(cases));
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const struct VirtualDevice *one = device(c, cases[i].key, cases[i].type);
+        g_assert_true(one->backing == NULL ? cases[i].backing == NULL
+                                           : one->backing->vim_type == cases[i].backing);
+        g_assert_cmpint(one->controllerKey.value, ==, cases[i].controller);
+        g_assert_cmpint(one->unitNumber.value, ==, cases[i].unit);
+    }
+    const struct VirtualDevice *pci = device(c, 13001, &VirtualPCIPassthrough_type);
+    g_assert_cmpint(((struct VirtualPCIPassthroughDeviceBackingInfo *)pci->backing)->vendorId, ==,
+                    (int16_t)0x8086);
+    const struct VirtualDevice *port = device(c, 9003, &VirtualSerialPort_type);
+    g_assert_cmpstr(((struct VirtualDeviceURIBackingInfo *)port->backing)->direction, ==, "client");
+    g_assert_nonnull(strstr(text, "pciPassthru1.vendorId = \"0x8086\""));
+    vim_free(c);
+}
+
 /* What nobody here knows is no device, and survives. */
 static void test_unknown_device(void)
 {
@@ -491,7 +580,7 @@ static void test_unknown_device(void)
                                "ethernet1.virtualDev = \"pciPassthru\"\n"
                                "scsi2:0.present = \"TRUE\"\n"
                                "scsi2:0.fileName = \"no controller.vmdk\"\n"
-                               "pciPassthru0.present = \"TRUE\"\n";
+                               "tape0.present = \"TRUE\"\n";
     g_autoptr(vmx) vmx = parse(text);
     struct VirtualMachineConfigInfo *c = to_config(vmx);
     g_autofree char *after = NULL;
@@ -611,6 +700,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vmx_config/replaced", test_replaced);
     g_test_add_func("/vmx_config/new", test_new);
     g_test_add_func("/vmx_config/empty", test_empty);
+    g_test_add_func("/vmx_config/every-device", test_every_device);
     g_test_add_func("/vmx_config/unknown-device", test_unknown_device);
     g_test_add_func("/vmx_config/refused", test_refused);
     g_test_add_func("/vmx_config/not-writable", test_not_writable);
