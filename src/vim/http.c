@@ -444,7 +444,7 @@ static void fill_defaults(struct http_server_options *options)
     options->header_timeout_ms = options->header_timeout_ms ?: 20 * 1000;
     options->body_timeout_ms = options->body_timeout_ms ?: 30 * 1000;
     options->send_timeout_ms = options->send_timeout_ms ?: 60 * 1000;
-    options->idle_timeout_ms = options->idle_timeout_ms ?: 120 * 1000;
+    options->idle_timeout_ms = options->idle_timeout_ms ?: 960 * 1000; /* pyVmomi keeps its own for 900 s */
     options->min_rate = options->min_rate ?: 4096;
     options->listen = NULL;
     options->tls_cert_pem = options->tls_key_pem = NULL;

@@ -72,7 +72,7 @@ struct http_server_options {
     unsigned header_timeout_ms;      /* for TLS handshake and headers; 0: 20 s */
     unsigned body_timeout_ms;        /* for a body, plus its length by min_rate; 0: 30 s */
     unsigned send_timeout_ms; /* for the client to take an answer, plus its length by min_rate; 0: 60 s */
-    unsigned idle_timeout_ms; /* between requests, and without any progress; 0: 120 s. Whole seconds */
+    unsigned idle_timeout_ms; /* between requests, and without any progress; 0: 960 s. Whole seconds */
     unsigned min_rate;        /* bytes per second a client must manage; 0: 4096 */
     /*
      * Called when the headers are complete, before the body; may be NULL. It may choose a sink, or
