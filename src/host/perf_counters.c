@@ -16,7 +16,7 @@
 #define DELTA PerfStatsType_delta
 #define ABSOLUTE PerfStatsType_absolute
 #define UNIT(name) PerformanceManagerUnit_##name
-/* Rules by formula and measures: whole and parts alike, the whole alone, parts alone; of both, and of all three. */
+/* Rules by formula and measures: of the whole and of its parts alike, of either alone, of each by another. */
 #define ALL(formula, a, b)                    \
     {                                         \
         PERF_##formula, PERF_##a, PERF_##a, b \
@@ -36,7 +36,8 @@
 #define VM(...) [PERF_OF_VM] = __VA_ARGS__
 #define HOST(...) [PERF_OF_HOST] = __VA_ARGS__
 
-/* clang-format off: a counter in three lines */
+/* A counter in three lines. */
+/* clang-format off */
 const struct perf_counter perf_counters[] = {
     {2, "cpu", "usage", AVERAGE, RATE, UNIT(percent), 1, 3,
      "CPU usage", "Share of the processors in use",
