@@ -65,6 +65,15 @@ static struct vim_object *entity_of(const struct vim_authorization *authorizatio
     return root->id != NULL ? vim_inventory_find(inventory, root->id) : NULL;
 }
 
+/* Whether it is one of the services that every client talks to: the property collector, a manager, a view. Who has
+ * logged in sees them, also after the last machine that he had permissions on is gone. */
+static bool is_service(const struct vim_object *object)
+{
+    return !vim_type_is(object->ref.type, &ManagedEntity_type) &&
+           !vim_type_is(object->ref.type, &Task_type) &&
+           !vim_type_is(object->ref.type, &VirtualMachineSnapshot_type);
+}
+
 /* Whether it is a task that he has started: he may follow it, also when what it worked on is no more. */
 static bool is_own_task(const struct principal *who, const struct vim_object *object)
 {
@@ -128,7 +137,8 @@ bool authorization_allows(const struct vim_authorization *authorization, const s
     if (looks && is_own_task(who, object)) {
         return true;
     }
-    return privilege == VIM_PRIVILEGE_SYSTEM_VIEW && has_access_below(authorization, who, object);
+    return privilege == VIM_PRIVILEGE_SYSTEM_VIEW &&
+           (is_service(object) || has_access_below(authorization, who, object));
 }
 
 bool vim_authorized(struct vim_authorization *authorization, const struct vim_session *session,
