@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/guest-os.md from the table in src/host/guest_os.c. With --check, only tells whether it is up to date."""
+"""Writes docs/guest-os.md from the table in src/host/vm/guest_os.c. With --check, only tells whether it is up to date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "src/host/guest_os.c"
+SOURCE = ROOT / "src/host/vm/guest_os.c"
 PAGE = ROOT / "docs/guest-os.md"
 NAMES = {"IDE": "IDE", "LSI": "LSI Logic", "SAS": "LSI SAS", "PVSCSI": "PVSCSI", "AHCI": "SATA", "NVME": "NVMe",
          "PCNET": "PCNet32", "E1000": "E1000", "E1000E": "E1000e", "VMXNET3": "VMXNET3"}
@@ -17,7 +17,7 @@ TRAITS = {"LOCAL_TIME": "local time", "NO_HPET": "no HPET", "SECURE_BOOT": "secu
           "SMC": "needs Apple's SMC"}
 HEAD = """# Guest operating systems
 
-<!-- Written by tools/guest_os.py from src/host/guest_os.c. -->
+<!-- Written by tools/guest_os.py from src/host/vm/guest_os.c. -->
 
 What suits each guest, as `EnvironmentBrowser` tells it to clients. The host adds no device by it and refuses none: it is advice, by the drivers
 that the systems bring along and by what the firmware starts from. Only Linux was started where this was written; for the others the advice is from what is

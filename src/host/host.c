@@ -18,10 +18,10 @@
 
 #include "base/file.h"
 #include "base/timer.h"
-#include "host/guest_agent.h"
+#include "host/guest/guest_agent.h"
 #include "host/sim_population.h"
-#include "host/statistics.h"
-#include "host/vm.h"
+#include "host/performance/statistics.h"
+#include "host/vm/vm.h"
 #include "vim/http.h"
 #include "vim/tls.h"
 #include "vim/users.h"

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "host/datastore_path.h"
+#include "host/storage/datastore_path.h"
 #include "host/host.h"
 #include "hypervisor/hypervisor.h"
 #include "vim/faults.h"

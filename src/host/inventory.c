@@ -3,7 +3,7 @@
  * The objects that every standalone host has, under the names that ESX gives them: clients know these ids.
  */
 #include "base/version.h"
-#include "host/snapshot.h"
+#include "host/snapshot/snapshot.h"
 #include "vim/authorization.h"
 #include "vim/event.h"
 #include "vim/history_collector.h"

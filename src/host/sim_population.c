@@ -5,8 +5,8 @@
  */
 #include "host/sim_population.h"
 
-#include "host/guest_os.h"
-#include "host/vm.h"
+#include "host/vm/guest_os.h"
+#include "host/vm/vm.h"
 #include "vim/value.h"
 
 static void place(struct VirtualMachineConfigInfo *config, void *device)

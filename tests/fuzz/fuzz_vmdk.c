@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "host/vmdk.h"
+#include "host/storage/vmdk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

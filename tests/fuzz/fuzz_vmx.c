@@ -6,8 +6,8 @@
  */
 #include <glib.h>
 
-#include "host/vmx.h"
-#include "host/vmx_config.h"
+#include "host/vm/vmx.h"
+#include "host/vm/vmx_config.h"
 #include "vim/value.h"
 
 static void check_same(const struct vmx *a, const struct vmx *b)

@@ -19,7 +19,7 @@ class StatusTest(unittest.TestCase):
 
 class GuestsTest(unittest.TestCase):
     def test_is_current(self) -> None:
-        """docs/guest-os.md likewise, from the table in src/host/guest_os.c."""
+        """docs/guest-os.md likewise, from the table in src/host/vm/guest_os.c."""
         done = subprocess.run(["/usr/bin/python3", str(ROOT / "tools/guest_os.py"), "--check"],
                               capture_output=True, text=True, check=False)
         self.assertEqual((0, ""), (done.returncode, done.stderr))

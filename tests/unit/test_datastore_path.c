@@ -2,7 +2,7 @@
 /*
  * Datastore paths: what parses, what is refused and by which rule, and the arithmetic on paths.
  */
-#include "host/datastore_path.h"
+#include "host/storage/datastore_path.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * Disks as files, with the real qemu-img: whichever step fails, there is the whole disk or nothing, and
  * never a descriptor without its data. Where qemu-img itself has to fail, a script takes its place.
  */
-#include "host/disk_image.h"
+#include "host/storage/disk_image.h"
 #include "syscall_fault.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * Channels to guest agents against a scripted agent at the other end of a socket pair: what they send, how they
  * find an agent that is late, slow or confused, and that a hostile guest costs an error and nothing else.
  */
-#include "host/guest_channel.h"
+#include "host/guest/guest_channel.h"
 
 #include <errno.h>
 #include <glib.h>

@@ -6,8 +6,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "host/machine_load.h"
-#include "host/perf_counters.h"
+#include "host/performance/machine_load.h"
+#include "host/performance/perf_counters.h"
 #include "hypervisor/sim/sim_model.h"
 #include "vim/value.h"
 

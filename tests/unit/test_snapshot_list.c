@@ -2,7 +2,7 @@
 /*
  * The .vmsd file: what is read, what is written, and what of others survives.
  */
-#include "host/snapshot_list.h"
+#include "host/snapshot/snapshot_list.h"
 
 #include <errno.h>
 #include <string.h>

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/disk_image.h"
-#include "host/vm.h"
+#include "host/storage/disk_image.h"
+#include "host/vm/vm.h"
 #include "vim/json.h"
 #include "vim_values.h"
 

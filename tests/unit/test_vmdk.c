@@ -3,7 +3,7 @@
  * Disk descriptors: ours are exactly as documented and survive parsing, those of other products are
  * understood or named, malformed ones are refused.
  */
-#include "host/vmdk.h"
+#include "host/storage/vmdk.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * The .vmx dictionary: files of other products survive byte for byte, values and keys are exact, bad
  * files name the line.
  */
-#include "host/vmx.h"
+#include "host/vm/vmx.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,13 +3,13 @@
  * Files of ESX and Workstation as the VI API's configuration: what they say is understood, writing back
  * what was read changes no byte, and a change changes its key only.
  */
-#include "host/vmx_config.h"
+#include "host/vm/vmx_config.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "host/disk_image.h"
-#include "host/vmx_guest.h"
+#include "host/storage/disk_image.h"
+#include "host/vm/vmx_guest.h"
 #include "vim/types.h"
 #include "vim/value.h"
 
