@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/timer.h"
 #include "host/guest/guest_agent.h"
+#include "host/system/host_power.h"
 #include "host/sim_population.h"
 #include "host/performance/statistics.h"
 #include "host/vm/vm.h"
@@ -183,7 +184,9 @@ static int fill(struct host *host, const struct host_options *options, char **re
     if (options->sim_vms > 0) {
         sim_population_make(host, options->sim_vms);
     }
-    return host_inventory_attach(host, ret_message);
+    host_maintenance_load(host);
+    error = host_autostart_load(host, ret_message);
+    return error == 0 ? host_inventory_attach(host, ret_message) : error;
 }
 
 static int start(struct host *host, const struct host_options *options, char **ret_message)
@@ -193,6 +196,7 @@ static int start(struct host *host, const struct host_options *options, char **r
     struct vim_environment environment = {.now_us = now_us, .monotonic_ms = monotonic_ms};
     host->boot_time_us = sysinfo(&info) == 0 ? now_us(NULL) - info.uptime * INT64_C(1000000) : 0;
     host->plain_http = options->plain_http;
+    host->power_program = g_strdup(options->power_program);
     host->name = g_strdup(g_get_host_name());
     host->listen = g_strdupv((char **)options->listen);
     host->about_host = vim_ref_make(&HostSystem_type, HOST_ID);
@@ -226,6 +230,9 @@ static int start(struct host *host, const struct host_options *options, char **r
         host->statistics = statistics_start(host);
         error = open_network(host, options, tls, ret_message);
     }
+    if (error == 0) {
+        host_autostart_begin(host);
+    }
     tls_credentials_free(tls);
     return error;
 }
@@ -235,6 +242,7 @@ int host_new(const struct host_options *options, struct host **ret, char **ret_m
     struct host *host = g_new0(struct host, 1);
     host->state_fd = -1;
     g_mutex_init(&host->registry);
+    g_mutex_init(&host->autostart);
     g_mutex_init(&host->lock);
     host->reserved_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int error = start(host, options, ret_message);
@@ -274,14 +282,21 @@ void host_free(struct host *host)
     }
     vim_ref_clear(&host->about_host);
     g_mutex_clear(&host->registry);
+    g_mutex_clear(&host->autostart);
     g_mutex_clear(&host->lock);
     g_free(host->state_dir);
+    g_free(host->power_program);
     g_free(host->name);
     g_strfreev(host->listen);
     g_free(host->first_password);
     g_free(host->thumbprint);
     g_free(host->fingerprint);
     g_free(host);
+}
+
+void host_stop_machines(struct host *host)
+{
+    host_autostart_stop(host);
 }
 
 char *host_url(const struct host *host, unsigned n)

@@ -18,12 +18,15 @@ struct host_options {
     const char *accelerator;   /* "kvm", "tcg", or NULL to probe */
     const char *user;          /* first start: this user instead of root, or NULL */
     const char *password;      /* and its password */
+    const char *power_program; /* called with "reboot" or "poweroff", or NULL: the host cannot do that */
     unsigned sim_vms;          /* virtual machines to invent at start; only with sim */
 };
 
 /* Opens the host: adopts running virtual machines, registers the others, answers requests when it returns.
  * 0 or a negative errno with a sentence for people. */
 int host_new(const struct host_options *options, struct host **ret, char **ret_message);
+/* Stops the virtual machines that stop with the machine, because it goes down; returns when they are off. */
+void host_stop_machines(struct host *host);
 /* Closes it. Virtual machines run on. */
 void host_free(struct host *host);
 

@@ -40,7 +40,12 @@ struct host {
     GHashTable *tickets;               /* console tickets; see console.c */
     struct guest_agents *guest_agents; /* see guest_agent.h */
     struct statistics *statistics;     /* see statistics.h */
-    int stopping;                      /* atomic */
+    GMutex autostart; /* changes of what starts and stops with the host; held while its file is written */
+    int autostart_stopped; /* atomic: what stops with the host has stopped */
+    int maintenance;       /* atomic: enum host_maintenance */
+    int powering_on;       /* atomic: how many machines are being powered on */
+    char *power_program;   /* reboots and powers off the machine, or NULL */
+    int stopping;          /* atomic */
     int64_t boot_time_us;
     struct vim_ref about_host; /* ha-host */
 };
@@ -59,6 +64,7 @@ struct host {
 #define HOST_NETWORK_ID "HaNetwork-VM Network"
 #define HOST_NETWORK_NAME "VM Network"
 #define HOST_BROWSER_ID "ha-env-browser"
+#define HOST_AUTOSTART_ID "ha-autostart-mgr"
 
 /* Builds the inventory without virtual machines and datastores. */
 void host_inventory_build(struct host *host);

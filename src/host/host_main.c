@@ -25,6 +25,7 @@ struct arguments {
     char *user;
     char *password_file;
     char *ready_file;
+    char *power_program;
     int sim_vms;
     char *password; /* read from password_file */
 };
@@ -38,6 +39,7 @@ static void arguments_clear(struct arguments *a)
     g_free(a->user);
     g_free(a->password_file);
     g_free(a->ready_file);
+    g_free(a->power_program);
     g_free(a->password);
 }
 
@@ -55,6 +57,8 @@ static gboolean parse(struct arguments *a, int *argc, char ***argv, GError **err
          "At first start: the administrator's password", "F"},
         {"ready-file", 0, 0, G_OPTION_ARG_FILENAME, &a->ready_file,
          "Gets one line with the URL once requests are answered; a file or a FIFO", "F"},
+        {"power-program", 0, 0, G_OPTION_ARG_FILENAME, &a->power_program,
+         "Called with \"reboot\" or \"poweroff\" to do that to the machine", "PROGRAM"},
         {"sim-vms", 0, 0, G_OPTION_ARG_INT, &a->sim_vms, "Virtual machines to invent; only with sim", "N"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
@@ -111,12 +115,14 @@ static int serve(const struct arguments *a)
         .accelerator = a->accelerator,
         .user = a->user,
         .password = a->password,
+        .power_program = a->power_program,
         .sim_vms = (unsigned)MAX(a->sim_vms, 0),
     };
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGPWR);                /* the machine goes down */
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts, so that sigwait gets them */
     if (host_new(&options, &host, &message) != 0) {
         fprintf(stderr, "tenkyu host: %s\n", message);
@@ -141,6 +147,9 @@ static int serve(const struct arguments *a)
     } else {
         int signal_number = 0;
         sigwait(&signals, &signal_number);
+        if (signal_number == SIGPWR) {
+            host_stop_machines(host);
+        }
     }
     host_free(host);
     return status;

@@ -3,6 +3,7 @@
  * The objects that every standalone host has, under the names that ESX gives them: clients know these ids.
  */
 #include "base/version.h"
+#include "host/system/host_power.h"
 #include "host/snapshot/snapshot.h"
 #include "vim/authorization.h"
 #include "vim/event.h"
@@ -168,12 +169,7 @@ static void add_compute_resource(struct host *host)
     compute->summary->overallStatus = ManagedEntityStatus_green;
     add_pool(host, cpu_mhz, hardware->memorySize);
     add(host, &HostDatastoreSystem_type, "ha-datastoresystem");
-    /* Nothing starts with the host yet, and that is what it shows: libvirt asks, and crashes without it. */
-    struct HostAutoStartManager *autostart =
-        add(host, &HostAutoStartManager_type, "ha-autostart-mgr")->properties;
-    autostart->config = HostAutoStartManagerConfig_new();
-    autostart->config->defaults = AutoStartDefaults_new();
-    vim_set_optional(&autostart->config->defaults->enabled, false);
+    add(host, &HostAutoStartManager_type, HOST_AUTOSTART_ID);
     add(host, &HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     add_child(host, HOST_HOST_FOLDER_ID, &ComputeResource_type, HOST_COMPUTE_ID);
     add(host, &EnvironmentBrowser_type, HOST_BROWSER_ID);
@@ -287,6 +283,8 @@ void host_inventory_build(struct host *host)
     vim_server_implement(server, &VirtualMachineSnapshot_type, &host_snapshot_methods);
     vim_server_implement(server, &Datastore_type, &host_datastore_methods);
     vim_server_implement(server, &EnvironmentBrowser_type, &host_environment_browser_methods);
+    vim_server_implement(server, &HostSystem_type, &host_system_methods);
+    vim_server_implement(server, &HostAutoStartManager_type, &host_autostart_methods);
     vim_server_implement(server, &HostDatastoreSystem_type, &host_datastore_system_methods);
     vim_server_implement(server, &HostDatastoreBrowser_type, &host_datastore_browser_methods);
 }

@@ -54,15 +54,9 @@ static struct vim_fault *begin(struct vim_call *call, struct vm **ret)
                            (call)->session->user_name, __VA_ARGS__);                  \
     } while (0)
 
-struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args)
+struct vim_fault *vm_shutdown_guest(struct vm *vm, const char *user)
 {
-    (void)args;
-    VM_AUTO vm = NULL;
     g_autofree char *message = NULL;
-    struct vim_fault *fault = begin(call, &vm);
-    if (fault != NULL) {
-        return fault;
-    }
     int error = ask(vm, "powerdown", &message);
     if (error == -ENOTCONN || error == -ENOSYS) {
         g_clear_pointer(&message, g_free);
@@ -76,8 +70,18 @@ struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct Shu
         return guest_agent_fault(error, message);
     }
     set_guest_state(vm, "shuttingDown");
-    GUEST_EVENT(vm, call, VmGuestShutdownEvent, "the guest of %s was asked to shut down", vm->vmx_path);
+    struct vim_ref about = vm_reference(vm);
+    vim_event_post_for(vm->host->server, (struct Event *)VmGuestShutdownEvent_new(), &about, user,
+                       "the guest of %s was asked to shut down", vm->vmx_path);
     return NULL;
+}
+
+struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args)
+{
+    (void)args;
+    VM_AUTO vm = NULL;
+    struct vim_fault *fault = begin(call, &vm);
+    return fault == NULL ? vm_shutdown_guest(vm, call->session->user_name) : fault;
 }
 
 struct vim_fault *vm_reboot_guest_call(struct vim_call *call, const struct RebootGuest_args *args)

@@ -318,6 +318,8 @@ VM_METHOD(vm_power_off_call, PowerOffVM_Task);
 VM_METHOD(vm_reset_call, ResetVM_Task);
 VM_METHOD(vm_suspend_call, SuspendVM_Task);
 struct vim_fault *vm_shutdown_guest_call(struct vim_call *call, const struct ShutdownGuest_args *args);
+/* Asks the guest of a machine that is on; user may be NULL: the system. Returns when it has been asked. */
+struct vim_fault *vm_shutdown_guest(struct vm *vm, const char *user);
 struct vim_fault *vm_reboot_guest_call(struct vim_call *call, const struct RebootGuest_args *args);
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
 /* Brings the devices of a machine that was found running to what its .vmx says: a change was cut off. */
@@ -326,6 +328,8 @@ VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
 /* Powers on, or resumes, within an operation. */
 struct vim_fault *vm_power_on(struct vim_task *task, struct vm *vm);
+struct vim_fault *vm_power_off(struct vim_task *task, struct vm *vm);
+struct vim_fault *vm_suspend(struct vim_task *task, struct vm *vm);
 /* Powers off for good: the process is gone or about to go. Used before a destroy and by events. */
 void vm_on_event(void *host, const char *id, const struct hypervisor_event *event);
 /* Shows that a machine was found running at start. */

@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/vm/guest_os.h"
+#include "host/system/host_power.h"
 #include "host/snapshot/snapshot.h"
+#include "host/vm/guest_os.h"
 #include "vim/event.h"
 #include "vim/value.h"
 
@@ -145,9 +146,8 @@ static void forget_setup(struct vm *vm, const struct VirtualMachineConfigInfo *c
     vm_set_config(vm, after);
 }
 
-static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void *data)
+static struct vim_fault *power_on_now(struct vim_task *task, struct vm *vm)
 {
-    (void)data;
     enum VirtualMachinePowerState state = vm_power_state(vm);
     if (state == VirtualMachinePowerState_poweredOn) {
         return vm_require_power(vm, VirtualMachinePowerState_poweredOff);
@@ -191,6 +191,17 @@ static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void
     return fault;
 }
 
+static struct vim_fault *power_on_run(struct vim_task *task, struct vm *vm, void *data)
+{
+    (void)data;
+    struct vim_fault *fault = host_power_on_begin(vm->host);
+    if (fault == NULL) {
+        fault = power_on_now(task, vm);
+        host_power_on_end(vm->host);
+    }
+    return fault;
+}
+
 struct vim_fault *vm_power_on(struct vim_task *task, struct vm *vm)
 {
     return power_on_run(task, vm, NULL);
@@ -225,6 +236,11 @@ static struct vim_fault *power_off_run(struct vim_task *task, struct vm *vm, voi
     vm_set_power_state(vm, VirtualMachinePowerState_poweredOff);
     vm_event(vm, task, VmPoweredOffEvent, "%s is powered off", vm->vmx_path);
     return NULL;
+}
+
+struct vim_fault *vm_power_off(struct vim_task *task, struct vm *vm)
+{
+    return power_off_run(task, vm, NULL);
 }
 
 static struct vim_fault *reset_run(struct vim_task *task, struct vm *vm, void *data)
@@ -317,6 +333,11 @@ static struct vim_fault *suspend_run(struct vim_task *task, struct vm *vm, void 
         vm_event(vm, task, VmFailedToSuspendEvent, "%s: %s", vm->vmx_path, fault->message);
     }
     return fault;
+}
+
+struct vim_fault *vm_suspend(struct vim_task *task, struct vm *vm)
+{
+    return suspend_run(task, vm, NULL);
 }
 
 /* ---- methods ---------------------------------------------------------------------------------------- */

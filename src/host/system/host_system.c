@@ -191,13 +191,15 @@ static struct HostConfigInfo *config_info(const struct host *host)
     return config;
 }
 
-static struct HostCapability *capability(void)
+static struct HostCapability *capability(const struct host *host)
 {
     /* A capability that is not set here is not there: all members are false to begin with. */
     struct HostCapability *can = HostCapability_new();
     can->screenshotSupported = true;
     can->preAssignedPCIUnitNumbersSupported = true;
     can->accel3dSupported = false;
+    can->maintenanceModeSupported = true;
+    can->rebootSupported = can->shutdownSupported = host->power_program != NULL;
     return can;
 }
 
@@ -229,12 +231,12 @@ struct HostSystem *host_system_properties(struct host *host)
     system->runtime->powerState = HostSystemPowerState_poweredOn;
     system->runtime->bootTime = host->boot_time_us;
     system->summary->runtime = vim_copy(system->runtime);
-    system->capability = capability();
+    system->capability = capability(host);
     system->licensableResource = HostLicensableResourceInfo_new();
     system->config = config_info(host);
     system->configManager = HostConfigManager_new();
     system->configManager->datastoreSystem = vim_ref_make(&HostDatastoreSystem_type, "ha-datastoresystem");
-    system->configManager->autoStartManager = vim_ref_make(&HostAutoStartManager_type, "ha-autostart-mgr");
+    system->configManager->autoStartManager = vim_ref_make(&HostAutoStartManager_type, HOST_AUTOSTART_ID);
     system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
     vim_array_add_ref(&system->network, &network);
