@@ -105,6 +105,36 @@ static const struct cli_option snapshot_rename_options[] = {
     {0},
 };
 
+static const struct cli_option maintenance_options[] = {
+    {"timeout", "SECONDS", CLI_WORD_TEXT, false, "give up after this long (default: never)"},
+    {0},
+};
+
+static const struct cli_option host_power_options[] = {
+    {"force", NULL, 0, false, "also outside maintenance mode"},
+    {"yes", NULL, 0, false, "do not ask"},
+    {0},
+};
+
+static const struct cli_option autostart_options[] = {
+    {"order", "N", CLI_WORD_TEXT, false, "its place among those that start, from 1"},
+    {"delay", "SECONDS", CLI_WORD_TEXT, false, "before the next one starts"},
+    {"wait", "WORD", CLI_WORD_TEXT, false, "for its guest's agent, within the delay: yes or no"},
+    {"stop", "ACTION", CLI_WORD_TEXT, false, "none, powerOff, suspend or guestShutdown"},
+    {"stop-delay", "SECONDS", CLI_WORD_TEXT, false, "for a guest to shut down"},
+    {0},
+};
+
+static const struct cli_option autostart_default_options[] = {
+    {"enable", NULL, 0, false, "start and stop machines with the host"},
+    {"disable", NULL, 0, false, "do not"},
+    {"delay", "SECONDS", CLI_WORD_TEXT, false, "between starts"},
+    {"wait", "WORD", CLI_WORD_TEXT, false, "for a guest's agent, within the delay: yes or no"},
+    {"stop", "ACTION", CLI_WORD_TEXT, false, "none, powerOff, suspend or guestShutdown"},
+    {"stop-delay", "SECONDS", CLI_WORD_TEXT, false, "for a guest to shut down"},
+    {0},
+};
+
 const struct cli_command cli_commands[] = {
     {"login",
      "log in to a host and remember the session",
@@ -191,6 +221,46 @@ const struct cli_command cli_commands[] = {
      cli_run_snapshot_consolidate},
 
     {"host show", "show the host", NULL, {{0}}, NULL, cli_run_host_show},
+    {"host maintenance enter",
+     "wait until no virtual machine runs, and let none start",
+     NULL,
+     {{0}},
+     maintenance_options,
+     cli_run_host_maintenance_enter},
+    {"host maintenance exit", "let them start again", NULL, {{0}}, NULL, cli_run_host_maintenance_exit},
+    {"host reboot",
+     "reboot the machine that the host runs on",
+     "What stops with the host is stopped first. The host must have been started with\n"
+     "--power-program; see tenkyu-host(8).",
+     {{0}},
+     host_power_options,
+     cli_run_host_reboot},
+    {"host shutdown",
+     "power off the machine that the host runs on",
+     "What stops with the host is stopped first. The host must have been started with\n"
+     "--power-program; see tenkyu-host(8).",
+     {{0}},
+     host_power_options,
+     cli_run_host_shutdown},
+    {"host autostart list",
+     "show what starts and stops with the host",
+     NULL,
+     {{0}},
+     NULL,
+     cli_run_host_autostart_list},
+    {"host autostart set",
+     "let a virtual machine start and stop with the host",
+     "What is not given is as the defaults say.",
+     {VM_NAME},
+     autostart_options,
+     cli_run_host_autostart_set},
+    {"host autostart remove", "let it not", NULL, {VM_NAME}, NULL, cli_run_host_autostart_remove},
+    {"host autostart defaults",
+     "change what holds for all",
+     NULL,
+     {{0}},
+     autostart_default_options,
+     cli_run_host_autostart_defaults},
 
     {"datastore list", "show all datastores", NULL, {{0}}, NULL, cli_run_datastore_list},
     {"datastore ls",

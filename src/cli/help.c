@@ -73,7 +73,7 @@ void cli_print_commands(const char *prefix, FILE *out)
 {
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
         if (g_str_has_prefix(command->name, prefix)) {
-            fprintf(out, "  %-17s %s\n", command->name, command->summary);
+            fprintf(out, "  %-23s %s\n", command->name, command->summary);
         }
     }
 }
@@ -84,7 +84,7 @@ int cli_run_help(struct cli *cli, const struct cli_arguments *arguments)
         fputs("tenkyu: virtual machines on this host and on others\n\nusage: tenkyu COMMAND ...\n\n",
               cli->out);
         cli_print_commands("", cli->out);
-        fputs("  host              run a host; see tenkyu-host(8)\n\n"
+        fputs("  host                    run a host; see tenkyu-host(8)\n\n"
               "Start with `tenkyu login https://HOST`. `tenkyu help COMMAND` tells more.\n",
               cli->out);
         return CLI_OK;

@@ -47,6 +47,16 @@ int cli_run_host_show(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_task_list(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_event_list(struct cli *cli, const struct cli_arguments *arguments);
 
+/* run_host_power.c */
+int cli_run_host_maintenance_enter(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_maintenance_exit(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_reboot(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_shutdown(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_autostart_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_autostart_set(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_autostart_remove(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_autostart_defaults(struct cli *cli, const struct cli_arguments *arguments);
+
 /* run_datastore.c */
 int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_ls(struct cli *cli, const struct cli_arguments *arguments);

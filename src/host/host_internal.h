@@ -40,12 +40,12 @@ struct host {
     GHashTable *tickets;               /* console tickets; see console.c */
     struct guest_agents *guest_agents; /* see guest_agent.h */
     struct statistics *statistics;     /* see statistics.h */
-    GMutex autostart; /* changes of what starts and stops with the host; held while its file is written */
-    int autostart_stopped; /* atomic: what stops with the host has stopped */
-    int maintenance;       /* atomic: enum host_maintenance */
-    int powering_on;       /* atomic: how many machines are being powered on */
-    char *power_program;   /* reboots and powers off the machine, or NULL */
-    int stopping;          /* atomic */
+    GMutex autostart;    /* changes of what starts and stops with the host; held while its file is written */
+    int going_down;      /* atomic: how many stop what stops with the host, as the machine goes down */
+    int maintenance;     /* atomic: enum host_maintenance */
+    int powering_on;     /* atomic: how many machines are being powered on */
+    char *power_program; /* reboots and powers off the machine, or NULL */
+    int stopping;        /* atomic */
     int64_t boot_time_us;
     struct vim_ref about_host; /* ha-host */
 };

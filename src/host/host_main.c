@@ -103,6 +103,17 @@ static int write_ready_file(const char *path, const char *url)
     return error;
 }
 
+/* Waits until the host is to end; whether the machine goes down with it. */
+static bool wait_for_end(const sigset_t *signals)
+{
+    sigset_t pending;
+    int signal_number = 0;
+    sigwait(signals, &signal_number);
+    /* A service manager may send SIGTERM right behind SIGPWR, and the smaller number is delivered first. */
+    sigpending(&pending);
+    return signal_number == SIGPWR || sigismember(&pending, SIGPWR) == 1;
+}
+
 static int serve(const struct arguments *a)
 {
     struct host *host = NULL;
@@ -145,9 +156,7 @@ static int serve(const struct arguments *a)
         fprintf(stderr, "tenkyu host: %s: %s\n", a->ready_file, g_strerror(-error));
         status = 1;
     } else {
-        int signal_number = 0;
-        sigwait(&signals, &signal_number);
-        if (signal_number == SIGPWR) {
+        if (wait_for_end(&signals)) {
             host_stop_machines(host);
         }
     }

@@ -175,6 +175,66 @@ class Snapshots(SimCase):
         self.assertEqual([], list(folder.glob("*Snapshot*")) + list(folder.glob("*-0*")))
 
 
+class HostPower(SimCase):
+    def test_autostart(self) -> None:
+        for name in ("web", "db"):
+            self.make(name)
+        self.assertEqual((False, 120, "powerOff"), self.defaults())
+        self.out("host", "autostart", "defaults", "--enable", "--delay", "30", "--stop", "guestShutdown")
+        self.assertEqual((True, 30, "guestShutdown"), self.defaults())
+        self.out("host", "autostart", "set", "web", "--order", "2")
+        self.out("host", "autostart", "set", "db", "--order", "1", "--delay", "5", "--wait", "yes", "--stop", "suspend",
+                 "--stop-delay", "0")
+        machines = self.json("host", "autostart", "list")["machines"]
+        keys = ("name", "order", "start", "start_delay_s", "wait", "stop", "stop_delay_s")
+        self.assertEqual([("db", 1, "powerOn", 5, "yes", "suspend", 0),
+                          ("web", 2, "powerOn", -1, "systemDefault", "systemDefault", -1)],
+                         [tuple(m[key] for key in keys) for m in machines])
+        lines = self.out("host", "autostart", "list").splitlines()
+        self.assertRegex(lines[0], "^enabled; defaults: start delay 30 s, no wait for the guest, guestShutdown")
+        self.assertRegex(lines[2], r"^ +1  db +powerOn +5 s +yes +suspend +0 s$")
+        self.out("host", "autostart", "remove", "db")
+        self.assertEqual({"db": ("none", "none"), "web": ("powerOn", "systemDefault")},
+                         {m["name"]: (m["start"], m["stop"]) for m in self.json("host", "autostart", "list")["machines"]})
+        self.error(USAGE, "host", "autostart", "set", "web", "--order", "0")
+        self.error(USAGE, "host", "autostart", "defaults", "--wait", "maybe")
+        self.error(USAGE, "host", "autostart", "defaults", "--enable", "--disable")
+        self.error(NOT_FOUND, "host", "autostart", "set", "nobody")
+        self.assertIn("is not none", self.error(FAILED, "host", "autostart", "set", "web", "--stop", "explode"))
+
+    def defaults(self) -> tuple[bool, int, str]:
+        defaults = self.json("host", "autostart", "list")["defaults"]
+        return defaults["enabled"], defaults["start_delay_s"], defaults["stop"]
+
+    def test_maintenance(self) -> None:
+        self.make("web", "--start")
+        self.assertIn("still on after 1 s", self.error(FAILED, "host", "maintenance", "enter", "--timeout", "1"))
+        self.out("vm", "stop", "web")
+        self.out("host", "maintenance", "enter")
+        self.assertTrue(self.json("host", "show")[0]["maintenance"])
+        self.assertIn("in maintenance mode", self.error(FAILED, "vm", "start", "web"))
+        self.out("host", "maintenance", "exit")
+        self.assertFalse(self.json("host", "show")[0]["maintenance"])
+        self.out("vm", "start", "web")
+
+    def test_power(self) -> None:
+        self.assertIn("--yes", self.error(USAGE, "host", "reboot"))
+        self.assertIn("--power-program", self.error(FAILED, "host", "shutdown", "--yes", "--force"))
+        said = self.folder / "said"
+        program = self.folder / "program"
+        program.write_text(f'#!/bin/sh\necho "$1" >> {said}\n')
+        program.chmod(0o755)
+        with TenkyuHost("sim", args=("--power-program", str(program))) as self.host:
+            self.log_in()
+            self.assertIn("not in maintenance mode", self.error(FAILED, "host", "reboot", "--yes"))
+            self.out("host", "reboot", "--yes", "--force")
+            terminal = self.terminal("host", "shutdown", "--force")
+            terminal.expect(r"\[yes/no\]")
+            terminal.type("yes\n")
+            self.assertEqual(OK, terminal.wait(), terminal.text)
+        self.assertEqual("reboot\npoweroff\n", said.read_text())
+
+
 class VirtualMachines(SimCase):
     def test_create(self) -> None:
         self.make("web", "--cpus", "2", "--memory", "512M", "--disk", "1G", "--disk", "2G,thick,nvme",
@@ -529,7 +589,7 @@ class Shell(CliCase):
         self.assertEqual(FAILED, done.returncode)
 
     def commands(self) -> list[str]:
-        found = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?)  ", self.out("help"))
+        found = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)*)  ", self.out("help"))
         return [name for name in found if name != "host"]
 
     def test_manual(self) -> None:

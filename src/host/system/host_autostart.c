@@ -262,12 +262,18 @@ static bool wait(struct host *host, struct vim_task *task, int seconds, bool (*c
 {
     int64_t until_us = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
     while (g_get_monotonic_time() < until_us && (condition == NULL || !condition(vm))) {
-        if (g_atomic_int_get(&host->stopping) || (task != NULL && vim_task_is_cancelled(task))) {
+        if (g_atomic_int_get(&host->stopping) || vim_task_is_cancelled(task)) {
             return false;
         }
         g_usleep(POLL_US);
     }
     return true;
+}
+
+/* While machines are stopped because the machine goes down, none is started because it came up. */
+static bool is_going_down(struct host *host)
+{
+    return g_atomic_int_get(&host->going_down) > 0;
 }
 
 static void start_machine(struct vim_task *task, struct vm *vm)
@@ -291,7 +297,8 @@ static struct vim_fault *start_run(struct vim_task *task, void *data)
     for (guint i = 0; i < steps->len && go_on; i++) {
         const struct autostart_step *step = &g_array_index(steps, struct autostart_step, i);
         VM_AUTO vm = vm_find(host, step->vm.id);
-        if (vm == NULL || vm_power_state(vm) == VirtualMachinePowerState_poweredOn) {
+        go_on = !is_going_down(host);
+        if (!go_on || vm == NULL || vm_power_state(vm) == VirtualMachinePowerState_poweredOn) {
             continue;
         }
         start_machine(task, vm);
@@ -368,7 +375,11 @@ static struct vim_fault *stop_machine(struct vim_task *task, struct vm *vm, cons
 {
     if (same(step->action, "guestShutdown")) {
         VIM_FAULT_AUTO refused = vm_shutdown_guest(vm, NULL);
-        if (refused == NULL && wait(vm->host, task, step->delay_s, is_off, vm) && is_off(vm)) {
+        if (refused != NULL) {
+            g_warning("the guest of %s, asked to shut down: %s", vm->vmx_path, refused->message);
+        }
+        /* Also after an error: an agent that is ended by the shutdown itself tells of a failure. */
+        if (wait(vm->host, task, step->delay_s, is_off, vm) && is_off(vm)) {
             return NULL;
         }
     }
@@ -383,9 +394,8 @@ static struct vim_fault *stop_machine(struct vim_task *task, struct vm *vm, cons
     return fault;
 }
 
-static struct vim_fault *stop_run(struct vim_task *task, void *data)
+static struct vim_fault *stop_run(struct vim_task *task, struct host *host)
 {
-    struct host *host = data;
     struct HostAutoStartManagerConfig *config = shown_config(host);
     g_autoptr(GArray) steps = autostart_plan(config, true);
     for (guint i = 0; i < steps->len && !vim_task_is_cancelled(task); i++) {
@@ -404,21 +414,37 @@ static struct vim_fault *stop_run(struct vim_task *task, void *data)
     return NULL;
 }
 
-/* Also when the task has never run. */
-static void note_stopped(void *data)
+struct stopping {
+    struct host *host;
+    int *done; /* atomic, set when the task has ended; NULL: nobody waits */
+};
+
+static struct vim_fault *stop_task_run(struct vim_task *task, void *data)
 {
-    g_atomic_int_set(&((struct host *)data)->autostart_stopped, 1);
+    return stop_run(task, ((struct stopping *)data)->host);
 }
 
-static struct vim_fault *stop_task(struct vim_call *call, struct host *host)
+/* Also when the task has never run. */
+static void stopping_free(void *data)
+{
+    struct stopping *stopping = data;
+    if (stopping->done != NULL) {
+        g_atomic_int_set(stopping->done, 1);
+    }
+    g_free(stopping);
+}
+
+static struct vim_fault *stop_task(struct vim_call *call, struct host *host, int *done)
 {
     struct vim_ref task = {0};
+    struct stopping *stopping = g_new(struct stopping, 1);
+    *stopping = (struct stopping){.host = host, .done = done};
     const struct vim_task_spec spec = {
         .description_id = "HostAutoStartManager.autoPowerOff",
         .entity = host->about_host,
-        .run = stop_run,
-        .data = host,
-        .data_free = note_stopped,
+        .run = stop_task_run,
+        .data = stopping,
+        .data_free = stopping_free,
         .cancelable = true,
     };
     struct vim_fault *fault = vim_task_start(host->server, call, &spec, &task);
@@ -428,21 +454,22 @@ static struct vim_fault *stop_task(struct vim_call *call, struct host *host)
 
 void host_autostart_stop(struct host *host)
 {
-    g_atomic_int_set(&host->autostart_stopped, 0);
-    VIM_FAULT_AUTO fault = stop_task(NULL, host);
+    int done = 0;
+    g_atomic_int_inc(&host->going_down);
+    VIM_FAULT_AUTO fault = stop_task(NULL, host, &done);
     if (fault != NULL) {
         g_warning("machines do not stop with the host: %s", fault->message);
-        return;
     }
-    while (g_atomic_int_get(&host->autostart_stopped) == 0) {
+    while (fault == NULL && g_atomic_int_get(&done) == 0) {
         g_usleep(POLL_US);
     }
+    g_atomic_int_add(&host->going_down, -1);
 }
 
 static struct vim_fault *power_off(struct vim_call *call, const struct AutoStartPowerOff_args *args)
 {
     (void)args;
-    return stop_task(call, call->server->hooks_data);
+    return stop_task(call, call->server->hooks_data, NULL);
 }
 
 const struct HostAutoStartManager_methods host_autostart_methods = {
