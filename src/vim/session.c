@@ -829,7 +829,11 @@ static struct vim_fault *clone_session(struct vim_call *call, const struct Clone
     if (original == NULL) {
         return fault_invalid_login("the ticket is not valid, was used before, or is too old");
     }
-    struct user_info user = {original->user_name, original->full_name, original->groups};
+    struct user_info user = {
+        .name = original->user_name,
+        .full_name = original->full_name,
+        .groups = original->groups,
+    };
     g_mutex_lock(&original->lock);
     g_autofree char *locale = g_strdup(original->locale);
     g_mutex_unlock(&original->lock);

@@ -31,16 +31,6 @@ static bool fits(const struct RetrieveUserGroups_args *args, const char *name, c
     return strstr(in_name, wanted) != NULL || strstr(in_full_name, wanted) != NULL;
 }
 
-static void add_result(struct RetrieveUserGroups_result *ret, const char *name, const char *full_name,
-                       bool group)
-{
-    struct UserSearchResult *result = UserSearchResult_new();
-    result->principal = g_strdup(name);
-    result->fullName = g_strdup(full_name);
-    result->group = group;
-    vim_array_add_object(&ret->returnval, result);
-}
-
 static bool is_empty(const char *text)
 {
     return text == NULL || text[0] == '\0';
@@ -54,7 +44,12 @@ static void find_users(const struct RetrieveUserGroups_args *args, GPtrArray *us
         bool belongs = is_empty(args->belongsToGroup) ||
                        g_strv_contains((const char *const *)user->groups, args->belongsToGroup);
         if (belongs && is_empty(args->belongsToUser) && fits(args, user->name, user->full_name)) {
-            add_result(ret, user->name, user->full_name, false);
+            struct PosixUserSearchResult *result = PosixUserSearchResult_new();
+            result->principal = g_strdup(user->name);
+            result->fullName = g_strdup(user->full_name);
+            result->id = user->id;
+            vim_set_optional(&result->shellAccess, false);
+            vim_array_add_object(&ret->returnval, result);
         }
     }
 }
@@ -69,7 +64,10 @@ static void find_groups(const struct RetrieveUserGroups_args *args, GPtrArray *u
         bool belongs = is_empty(args->belongsToUser) || strcmp(user->name, args->belongsToUser) == 0;
         for (char **group = user->groups; belongs && *group != NULL; group++) {
             if (fits(args, *group, "") && g_hash_table_add(seen, *group)) {
-                add_result(ret, *group, NULL, true);
+                struct UserSearchResult *result = UserSearchResult_new();
+                result->principal = g_strdup(*group);
+                result->group = true;
+                vim_array_add_object(&ret->returnval, result);
             }
         }
     }

@@ -16,6 +16,7 @@
 
 #define FILE_VERSION 1
 #define MAX_FILE_BYTES (64 * 1024 * 1024)
+#define FIRST_ID 1000
 #define MAX_NAME 64
 /* So many passwords are hashed at once: each takes a processor and 16 MiB. */
 #define MAX_HASHING 2
@@ -25,6 +26,7 @@
 #define MAX_CULPRITS 4096
 
 struct user {
+    int id;
     char *name;
     char *full_name;
     char **groups;
@@ -71,10 +73,11 @@ static char **copy_groups(const char *const *groups)
     return groups != NULL ? g_strdupv((char **)groups) : g_new0(char *, 1);
 }
 
-static struct user *user_new(const char *name, const char *full_name, const char *const *groups,
+static struct user *user_new(int id, const char *name, const char *full_name, const char *const *groups,
                              const char *hash)
 {
     struct user *user = g_new(struct user, 1);
+    user->id = id;
     user->name = g_strdup(name);
     user->full_name = g_strdup(full_name ?: "");
     user->groups = copy_groups(groups);
@@ -101,9 +104,24 @@ static GHashTable *table_copy(GHashTable *table)
     g_hash_table_iter_init(&iter, table);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct user *user = value;
-        table_put(copy, user_new(user->name, user->full_name, (const char *const *)user->groups, user->hash));
+        table_put(copy, user_new(user->id, user->name, user->full_name, (const char *const *)user->groups,
+                                 user->hash));
     }
     return copy;
+}
+
+/* The id of the next user. */
+static int next_id(GHashTable *table)
+{
+    int id = FIRST_ID;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        id = MAX(id, ((const struct user *)value)->id + 1);
+    }
+    return id;
 }
 
 static bool is_name(const char *name)
@@ -152,10 +170,11 @@ static struct user *user_from_json(struct json_object *object)
     const char *name = member_string(object, "name");
     const char *full_name = member_string(object, "fullName");
     const char *hash = member_string(object, "passwordHash");
-    struct json_object *groups;
+    struct json_object *groups, *id = NULL;
     g_autoptr(GPtrArray) names = g_ptr_array_new();
 
     if (name == NULL || !is_name(name) || full_name == NULL || hash == NULL ||
+        !json_object_object_get_ex(object, "id", &id) || !json_object_is_type(id, json_type_int) ||
         !json_object_object_get_ex(object, "groups", &groups) ||
         !json_object_is_type(groups, json_type_array)) {
         return NULL;
@@ -168,7 +187,7 @@ static struct user *user_from_json(struct json_object *object)
         g_ptr_array_add(names, (gpointer)json_object_get_string(group));
     }
     g_ptr_array_add(names, NULL);
-    return user_new(name, full_name, (const char *const *)names->pdata, hash);
+    return user_new(json_object_get_int(id), name, full_name, (const char *const *)names->pdata, hash);
 }
 
 static int table_from_json(const char *text, size_t length, GHashTable **ret)
@@ -207,6 +226,7 @@ static struct json_object *user_to_json(const struct user *user)
     for (char **group = user->groups; *group != NULL; group++) {
         json_object_array_add(groups, json_object_new_string(*group));
     }
+    json_object_object_add(object, "id", json_object_new_int(user->id));
     json_object_object_add(object, "name", json_object_new_string(user->name));
     json_object_object_add(object, "fullName", json_object_new_string(user->full_name));
     json_object_object_add(object, "groups", groups);
@@ -263,7 +283,7 @@ static int make_first_user(struct users *users, const struct users_options *opti
     }
     if (r == 0) {
         users->table = table_new();
-        table_put(users->table, user_new(name, "Administrator", groups, hash));
+        table_put(users->table, user_new(FIRST_ID, name, "Administrator", groups, hash));
         r = save(users->path, users->table);
     }
     password_wipe(hash);
@@ -371,6 +391,7 @@ void user_info_free(struct user_info *info)
 static struct user_info *info_of(const struct user *user)
 {
     struct user_info *info = g_new(struct user_info, 1);
+    info->id = user->id;
     info->name = g_strdup(user->name);
     info->full_name = g_strdup(user->full_name);
     info->groups = g_strdupv(user->groups);
@@ -475,7 +496,7 @@ int users_create(struct users *users, const char *name, const char *password, co
         r = -EEXIST;
     } else {
         GHashTable *table = table_copy(users->table);
-        table_put(table, user_new(name, full_name, groups, hash));
+        table_put(table, user_new(next_id(table), name, full_name, groups, hash));
         r = commit(users, table);
     }
     g_mutex_unlock(&users->change);
@@ -496,7 +517,7 @@ int users_update(struct users *users, const char *name, const char *full_name, c
         r = -ENOENT;
     } else {
         GHashTable *table = table_copy(users->table);
-        table_put(table, user_new(name, full_name ?: user->full_name,
+        table_put(table, user_new(user->id, name, full_name ?: user->full_name,
                                   groups != NULL ? groups : (const char *const *)user->groups, user->hash));
         r = commit(users, table);
     }
@@ -537,7 +558,7 @@ int users_set_password(struct users *users, const char *name, const char *passwo
     } else {
         GHashTable *table = table_copy(users->table);
         old_hash = g_strdup(user->hash);
-        table_put(table, user_new(name, user->full_name, (const char *const *)user->groups, hash));
+        table_put(table, user_new(user->id, name, user->full_name, (const char *const *)user->groups, hash));
         r = commit(users, table);
     }
     g_mutex_unlock(&users->change);

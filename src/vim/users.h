@@ -21,6 +21,7 @@ struct user_info {
     char *name;
     char *full_name; /* never NULL; "" when there is none */
     char **groups;   /* NULL-terminated, never NULL */
+    int id;          /* a number of his own, for clients that want one; nothing here goes by it */
 };
 
 struct users_options {

@@ -237,6 +237,8 @@ struct HostSystem *host_system_properties(struct host *host)
     system->configManager = HostConfigManager_new();
     system->configManager->datastoreSystem = vim_ref_make(&HostDatastoreSystem_type, "ha-datastoresystem");
     system->configManager->autoStartManager = vim_ref_make(&HostAutoStartManager_type, HOST_AUTOSTART_ID);
+    system->configManager->userDirectory = vim_ref_make(&UserDirectory_type, "ha-user-directory");
+    system->configManager->accountManager = vim_ref_make(&HostLocalAccountManager_type, "ha-localacctmgr");
     system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
     vim_array_add_ref(&system->network, &network);

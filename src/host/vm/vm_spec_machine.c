@@ -75,6 +75,8 @@ struct VirtualMachineConfigInfo *vm_spec_new_config(void)
     config->files = VirtualMachineFileInfo_new();
     config->flags = VirtualMachineFlagInfo_new();
     config->tools = ToolsConfigInfo_new();
+    config->tools->lastInstallInfo =
+        ToolsConfigInfoToolsLastInstallInfo_new(); /* nothing here installs them */
     config->defaultPowerOps = VirtualMachineDefaultPowerOpInfo_new();
     config->hardware = VirtualHardware_new();
     config->hardware->numCPU = 1;

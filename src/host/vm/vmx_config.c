@@ -293,6 +293,8 @@ static void complete_files(struct VirtualMachineConfigInfo *config, const struct
 
 static void complete_config(struct VirtualMachineConfigInfo *config, const struct vmx *vmx)
 {
+    config->tools->lastInstallInfo =
+        ToolsConfigInfoToolsLastInstallInfo_new(); /* nobody here installs them */
     size_t length = 0;
     g_autofree char *text = vmx_format(vmx, &length);
     g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
