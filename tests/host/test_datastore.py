@@ -667,10 +667,13 @@ class Folder(DatastoreTest):
         self.assertEqual(b"one two " + data, self.on_disk("chunked").read_bytes())
         self.assertEqual(["Authorization", "Cookie", "chunked", "empty"], self.names())
 
+    def test_put_makes_the_folders_above(self) -> None:
+        self.assertEqual(201, self.status("PUT", self.url("new/er/f"), body=b"x"))
+        self.assertEqual(b"x", self.on_disk("new/er/f").read_bytes())
+
     def test_put_is_refused(self) -> None:
         self.on_disk("sub").mkdir()
         big = b"x" * 3_000_000
-        self.assertEqual(404, self.status("PUT", self.url("none/f"), body=b"x"))
         self.assertEqual(409, self.status("PUT", self.url("sub"), body=b"x"))
         self.assertEqual(404, self.status("PUT", self.url("f.new~"), body=b"x"))
         self.assertEqual(404, self.status("PUT", self.url("f", "other"), body=b"x"))

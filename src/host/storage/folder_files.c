@@ -577,7 +577,12 @@ static struct refusal step_open(struct upload *upload)
     if (length > 0 && (uint64_t)length > upload->room) {
         return refuse_errno(-ENOSPC, visit->place.text);
     }
-    int error = new_file_begin(visit->place.datastore->fd, visit->place.path, FILE_MODE, &upload->file);
+    /* As ESX does, and clients that make a folder by a file in it rely on it. */
+    g_autofree char *folder = datastore_path_dirname(visit->place.path);
+    int error = folder[0] != '\0' ? file_mkdir(visit->place.datastore->fd, folder, 0755) : 0;
+    if (error == 0) {
+        error = new_file_begin(visit->place.datastore->fd, visit->place.path, FILE_MODE, &upload->file);
+    }
     return error == 0 ? ALLOWED : refuse_errno(error, visit->place.text);
 }
 
