@@ -135,6 +135,11 @@ static const struct cli_option autostart_default_options[] = {
     {0},
 };
 
+static const struct cli_option license_options[] = {
+    {"label", "KEY=VALUE", CLI_WORD_TEXT, true, "a note that is kept with it"},
+    {0},
+};
+
 const struct cli_command cli_commands[] = {
     {"login",
      "log in to a host and remember the session",
@@ -261,6 +266,31 @@ const struct cli_command cli_commands[] = {
      {{0}},
      autostart_default_options,
      cli_run_host_autostart_defaults},
+    {"host option list",
+     "show the advanced options",
+     NULL,
+     {{"PREFIX", CLI_WORD_TEXT, true, false}},
+     NULL,
+     cli_run_host_option_list},
+    {"host option set",
+     "change an advanced option",
+     NULL,
+     {{"KEY", CLI_WORD_TEXT, false, false}, {"VALUE", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_host_option_set},
+    {"license list", "show the licenses", NULL, {{0}}, NULL, cli_run_license_list},
+    {"license add",
+     "keep a license key with its labels",
+     "It unlocks nothing, because nothing is locked.",
+     {{"KEY", CLI_WORD_TEXT, false, false}},
+     license_options,
+     cli_run_license_add},
+    {"license remove",
+     "forget a license key",
+     NULL,
+     {{"KEY", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_license_remove},
 
     {"datastore list", "show all datastores", NULL, {{0}}, NULL, cli_run_datastore_list},
     {"datastore ls",

@@ -57,6 +57,13 @@ int cli_run_host_autostart_set(struct cli *cli, const struct cli_arguments *argu
 int cli_run_host_autostart_remove(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_host_autostart_defaults(struct cli *cli, const struct cli_arguments *arguments);
 
+/* run_host_services.c */
+int cli_run_host_option_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_option_set(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_license_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_license_add(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_license_remove(struct cli *cli, const struct cli_arguments *arguments);
+
 /* run_datastore.c */
 int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_ls(struct cli *cli, const struct cli_arguments *arguments);

@@ -19,6 +19,8 @@
 #include "base/file.h"
 #include "base/timer.h"
 #include "host/guest/guest_agent.h"
+#include "host/system/host_license.h"
+#include "host/system/host_options.h"
 #include "host/system/host_power.h"
 #include "host/sim_population.h"
 #include "host/performance/statistics.h"
@@ -186,6 +188,12 @@ static int fill(struct host *host, const struct host_options *options, char **re
     }
     host_maintenance_load(host);
     error = host_autostart_load(host, ret_message);
+    if (error == 0) {
+        error = host_options_load(host, ret_message);
+    }
+    if (error == 0) {
+        error = host_license_load(host, ret_message);
+    }
     return error == 0 ? host_inventory_attach(host, ret_message) : error;
 }
 
@@ -243,6 +251,7 @@ int host_new(const struct host_options *options, struct host **ret, char **ret_m
     host->state_fd = -1;
     g_mutex_init(&host->registry);
     g_mutex_init(&host->autostart);
+    g_mutex_init(&host->options);
     g_mutex_init(&host->lock);
     host->reserved_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int error = start(host, options, ret_message);
@@ -283,6 +292,7 @@ void host_free(struct host *host)
     vim_ref_clear(&host->about_host);
     g_mutex_clear(&host->registry);
     g_mutex_clear(&host->autostart);
+    g_mutex_clear(&host->options);
     g_mutex_clear(&host->lock);
     g_free(host->state_dir);
     g_free(host->power_program);

@@ -41,6 +41,7 @@ struct host {
     struct guest_agents *guest_agents; /* see guest_agent.h */
     struct statistics *statistics;     /* see statistics.h */
     GMutex autostart;    /* changes of what starts and stops with the host; held while its file is written */
+    GMutex options;      /* changes of options and licenses; held while their files are written */
     int going_down;      /* atomic: how many stop what stops with the host, as the machine goes down */
     int maintenance;     /* atomic: enum host_maintenance */
     int powering_on;     /* atomic: how many machines are being powered on */

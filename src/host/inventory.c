@@ -3,6 +3,8 @@
  * The objects that every standalone host has, under the names that ESX gives them: clients know these ids.
  */
 #include "base/version.h"
+#include "host/system/host_license.h"
+#include "host/system/host_options.h"
 #include "host/system/host_power.h"
 #include "host/snapshot/snapshot.h"
 #include "vim/authorization.h"
@@ -170,6 +172,7 @@ static void add_compute_resource(struct host *host)
     add_pool(host, cpu_mhz, hardware->memorySize);
     add(host, &HostDatastoreSystem_type, "ha-datastoresystem");
     add(host, &HostAutoStartManager_type, HOST_AUTOSTART_ID);
+    add(host, &OptionManager_type, HOST_ADVANCED_OPTIONS_ID);
     add(host, &HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     add_child(host, HOST_HOST_FOLDER_ID, &ComputeResource_type, HOST_COMPUTE_ID);
     add(host, &EnvironmentBrowser_type, HOST_BROWSER_ID);
@@ -203,6 +206,8 @@ static const struct {
      &vim_session_manager_methods},
     {offsetof(struct ServiceContent, authorizationManager), &AuthorizationManager_type, "ha-authmgr",
      &vim_authorization_manager_methods},
+    {offsetof(struct ServiceContent, setting), &OptionManager_type, HOST_SETTING_ID,
+     &host_option_manager_methods},
     {offsetof(struct ServiceContent, userDirectory), &UserDirectory_type, "ha-user-directory",
      &vim_user_directory_methods},
     {offsetof(struct ServiceContent, accountManager), &HostLocalAccountManager_type, "ha-localacctmgr",
@@ -211,6 +216,8 @@ static const struct {
      &vim_task_manager_methods},
     {offsetof(struct ServiceContent, eventManager), &EventManager_type, "ha-eventmgr",
      &vim_event_manager_methods},
+    {offsetof(struct ServiceContent, licenseManager), &LicenseManager_type, HOST_LICENSE_ID,
+     &host_license_manager_methods},
     {offsetof(struct ServiceContent, searchIndex), &SearchIndex_type, "ha-searchindex",
      &vim_search_index_methods},
     {offsetof(struct ServiceContent, perfManager), &PerformanceManager_type, "ha-perfmgr",

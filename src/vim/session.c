@@ -20,7 +20,7 @@
 #include "vim/value.h"
 
 enum {
-    IDLE_LIMIT_MS = 30 * 60 * 1000,
+    IDLE_LIMIT_MS = 30 * 60 * 1000, /* unless it is set */
     MAX_SESSIONS = 1000,
     MAX_USER_SESSIONS = 100,
     TICKET_LIFE_MS = 30 * 1000,
@@ -36,6 +36,7 @@ enum {
 struct vim_sessions {
     gatomicrefcount references; /* the server's, and one of each session */
     struct vim_server *server;
+    int64_t idle_limit_ms;  /* atomic; 0: none */
     GMutex lock;            /* guards what follows */
     GHashTable *by_secret;  /* -> struct vim_session *, a reference */
     GHashTable *by_key;     /* -> struct vim_session *, borrowed */
@@ -98,6 +99,7 @@ static void cursor_free(void *data)
 struct vim_sessions *vim_sessions_new(struct vim_server *server)
 {
     struct vim_sessions *sessions = g_new0(struct vim_sessions, 1);
+    sessions->idle_limit_ms = IDLE_LIMIT_MS;
     g_atomic_ref_count_init(&sessions->references);
     sessions->server = server;
     g_mutex_init(&sessions->lock);
@@ -352,7 +354,8 @@ static bool is_over_limit(struct vim_session *session, const void *now)
         /* so that the time starts from the end of the wait */
         __atomic_store_n(&session->last_heard_ms, now_is, __ATOMIC_RELAXED);
     }
-    return idle_ms(session, now_is) > IDLE_LIMIT_MS;
+    int64_t limit = __atomic_load_n(&session->sessions->idle_limit_ms, __ATOMIC_RELAXED);
+    return limit > 0 && idle_ms(session, now_is) > limit;
 }
 
 static GPtrArray *take_orphans(struct vim_sessions *sessions)
@@ -368,6 +371,11 @@ static void clean_up_orphans(GPtrArray *orphans)
         clean_up(g_ptr_array_index(orphans, i));
         vim_session_unref(g_ptr_array_index(orphans, i));
     }
+}
+
+void vim_sessions_set_idle_limit(struct vim_sessions *sessions, int64_t limit_ms)
+{
+    __atomic_store_n(&sessions->idle_limit_ms, limit_ms, __ATOMIC_RELAXED);
 }
 
 void vim_sessions_expire(struct vim_sessions *sessions)

@@ -2,7 +2,7 @@
 /*
  * Sessions: who is logged in. A session is known by a secret key that the client sends as the cookie
  * vmware_soap_session or in the header vmware-api-session-id. It ends by logout, by an administrator, or
- * when nothing was heard of it for 30 minutes (a parked wait counts as being heard). At most 100 per user
+ * when nothing was heard of it for 30 minutes, or as long as is set (a parked wait counts as being heard). At most 100 per user
  * and 1,000 in all: the user's longest idle one ends first.
  *
  * Any thread; references are counted, so a call keeps its session while it runs.
@@ -41,6 +41,8 @@ struct vim_sessions *vim_sessions_new(struct vim_server *server);
 void vim_sessions_free(struct vim_sessions *sessions);
 /* Names the SessionManager, whose properties are kept current from here on (no lock held). */
 void vim_sessions_attach(struct vim_sessions *sessions, const struct vim_ref *manager);
+/* After how long silence sessions end, also those that are open; 0: never. Any thread. */
+void vim_sessions_set_idle_limit(struct vim_sessions *sessions, int64_t limit_ms);
 /* Ends sessions that were idle for too long and brings sessionList up to date. To be called about once a
  * minute, not on the timer's thread; an idle session is refused at its limit also without this. No lock held. */
 void vim_sessions_expire(struct vim_sessions *sessions);

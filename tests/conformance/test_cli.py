@@ -235,6 +235,29 @@ class HostPower(SimCase):
         self.assertEqual("reboot\npoweroff\n", said.read_text())
 
 
+class HostServices(SimCase):
+    def test_options(self) -> None:
+        key = "Config.HostAgent.vmacore.soap.sessionTimeout"
+        self.out("host", "option", "set", key, "45")
+        values = {o["key"]: o["value"] for o in self.json("host", "option", "list")}
+        self.assertEqual(45, values[key])
+        self.assertRegex(self.out("host", "option", "list", "Config."), rf"(?m)^{key} +45 +Minutes")
+        self.assertEqual([], self.json("host", "option", "list", "Nothing."))
+        self.error(USAGE, "host", "option", "set", key, "many")
+        self.assertIn("not between", self.error(FAILED, "host", "option", "set", key, "10081"))
+        self.assertIn("no option", self.error(FAILED, "host", "option", "set", "No.Such", "1"))
+
+    def test_licenses(self) -> None:
+        self.out("license", "add", "AAAAA-BBBBB", "--label", "bought=yesterday", "--label", "by=Jane")
+        licenses = {li["key"]: li["labels"] for li in self.json("license", "list")}
+        self.assertEqual({"bought": "yesterday", "by": "Jane"}, licenses["AAAAA-BBBBB"])
+        self.assertIn("bought=yesterday, by=Jane", self.out("license", "list"))
+        self.out("license", "remove", "AAAAA-BBBBB")
+        self.assertNotIn("AAAAA-BBBBB", {li["key"] for li in self.json("license", "list")})
+        self.error(USAGE, "license", "add", "AAAAA", "--label", "nothing")
+        self.error(FAILED, "license", "remove", "AAAAA")
+
+
 class VirtualMachines(SimCase):
     def test_create(self) -> None:
         self.make("web", "--cpus", "2", "--memory", "512M", "--disk", "1G", "--disk", "2G,thick,nvme",

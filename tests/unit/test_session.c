@@ -182,6 +182,21 @@ static void test_expiry(struct fixture *fixture, gconstpointer data)
     assert_live(fixture, parked, true);
     g_assert_cmpuint(manager(fixture)->sessionList.n, ==, 1);
 
+    vim_sessions_set_idle_limit(sessions, MINUTES(1)); /* also for those that are open */
+    struct vim_session *brief = login(fixture, "root");
+    fixture_pass_ms(fixture, MINUTES(1) + 1);
+    vim_sessions_expire(sessions);
+    assert_live(fixture, brief, false);
+    vim_sessions_set_idle_limit(sessions, 0); /* never */
+    struct vim_session *forever = login(fixture, "root");
+    fixture_pass_ms(fixture, MINUTES(100000));
+    vim_sessions_expire(sessions);
+    assert_live(fixture, forever, true);
+    vim_session_end(sessions, forever);
+    vim_session_unref(forever);
+    vim_session_unref(brief);
+    vim_sessions_set_idle_limit(sessions, MINUTES(30));
+
     vim_sessions_expire(sessions); /* the parked one's time starts at the end of its wait */
     g_atomic_int_add(&parked->parked, -1);
     fixture_pass_ms(fixture, MINUTES(30));

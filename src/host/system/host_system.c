@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "host/host_internal.h"
+#include "host/system/host_license.h"
+#include "host/system/host_options.h"
 #include "vim/value.h"
 
 /* The rest of the first line in a /proc file that begins with `name`, without ": "; freed with g_free. */
@@ -239,6 +240,8 @@ struct HostSystem *host_system_properties(struct host *host)
     system->configManager->autoStartManager = vim_ref_make(&HostAutoStartManager_type, HOST_AUTOSTART_ID);
     system->configManager->userDirectory = vim_ref_make(&UserDirectory_type, "ha-user-directory");
     system->configManager->accountManager = vim_ref_make(&HostLocalAccountManager_type, "ha-localacctmgr");
+    system->configManager->advancedOption = vim_ref_make(&OptionManager_type, HOST_ADVANCED_OPTIONS_ID);
+    system->configManager->licenseManager = vim_ref_make(&LicenseManager_type, HOST_LICENSE_ID);
     system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
     vim_array_add_ref(&system->network, &network);
