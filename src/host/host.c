@@ -133,7 +133,8 @@ static void hook_begin(void *data, struct http_request *request, const char *pat
 static bool hook_handle(void *data, struct http_request *request, const char *path)
 {
     struct host *host = data;
-    if (host_folder_handle(host, request, path) || host_ticket_handle(host, request, path)) {
+    if (host_folder_handle(host, request, path) || host_ticket_handle(host, request, path) ||
+        host_screen_handle(host, request, path)) {
         return true;
     }
     if (strcmp(path, "/") == 0) {

@@ -77,6 +77,8 @@ extern const struct ServiceInstance_methods host_service_instance_methods;
 /* ---- host_system.c: the machine itself ------------------------------------------------------------ */
 
 struct HostSystem *host_system_properties(struct host *host);
+/* HostSystem.config.network: owned by the caller. */
+struct HostNetworkInfo *host_network_info(const struct host *host);
 int64_t host_memory_bytes(void);
 int host_cpu_mhz(void);
 
@@ -120,6 +122,8 @@ bool host_folder_handle(struct host *host, struct http_request *request, const c
 /* ---- console.c: tickets, /ticket over WebSocket ---------------------------------------------------- */
 
 bool host_ticket_handle(struct host *host, struct http_request *request, const char *path);
+/* Answers /screen; see screen.c. */
+bool host_screen_handle(struct host *host, struct http_request *request, const char *path);
 void host_tickets_free(struct host *host);
 
 /* ---- performance_manager.c ------------------------------------------------------------------------ */

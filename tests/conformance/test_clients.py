@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import unittest
 from pathlib import Path
@@ -114,6 +115,24 @@ class VirshTest(unittest.TestCase):
         self.virsh("snapshot-delete", "web1", "one", "--children")
         self.assertEqual("", self.virsh("snapshot-list", "web1").strip())
         self.assertEqual([], list(self.host.state.rglob("web1-*")))
+
+    def test_the_screen_comes_as_a_stream(self) -> None:
+        picture = self.host.folder / "screen.png"
+        self.virsh("start", "web1")
+        self.virsh("screenshot", "web1", str(picture))
+        self.virsh("destroy", "web1")
+        self.assertTrue(picture.read_bytes().startswith(b"\x89PNG"))
+
+    def test_host(self) -> None:
+        self.assertEqual(socket.gethostname(), self.virsh("hostname").strip())
+        self.assertRegex(self.virsh("nodeinfo"), r"Memory size:\s+\d+ KiB")
+
+    def test_volumes(self) -> None:
+        self.virsh("vol-clone", "web1/web1.vmdk", "copy/copy.vmdk", "datastore1")
+        kept = self.host.state / "datastores/datastore1/copy"
+        self.assertTrue((kept / "copy.vmdk").exists())
+        self.virsh("vol-delete", "[datastore1] copy/copy.vmdk")
+        self.assertEqual([], list(kept.iterdir()))
 
     def test_a_wrong_password_is_refused(self) -> None:
         auth = self.host.folder / "wrong.conf"

@@ -18,17 +18,13 @@
 #include "base/file.h"
 #include "base/worker_pool.h"
 #include "host/storage/datastore_files.h"
-#include "vim/authorization.h"
-#include "vim/event.h"
 #include "vim/http.h"
-#include "vim/session.h"
-#include "vim/users.h"
+#include "vim/http_login.h"
 #include "vim/value.h"
 
 enum {
     BUFFER_BYTES = 256 * 1024,           /* two of these for each upload */
     MAX_THROWN_AWAY_BYTES = 1024 * 1024, /* of an upload that was refused, so that the client reads why */
-    MAX_USER_BYTES = 64,                 /* of a user name that may exist */
     MAX_LISTED = 100000,
     FILE_MODE = 0600,
 };
@@ -104,83 +100,19 @@ static struct refusal refuse_fault(struct vim_fault *fault)
 struct visit {
     struct host *host;
     struct http_request *request; /* borrowed; until it is answered */
-    struct vim_session *session;  /* a reference, or NULL: he is known by the next two */
-    char *user;                   /* owned */
-    char *password;               /* owned; wiped when it has been checked */
+    struct http_login login;      /* who sends it; owned */
     struct file_place place;      /* datastore NULL: the list of datastores; owned */
     char *datastore_name;         /* owned, or NULL */
     char *datacenter;             /* owned, or NULL */
 };
 
-static void wipe_password(struct visit *visit)
-{
-    if (visit->password != NULL) {
-        explicit_bzero(visit->password, strlen(visit->password));
-        g_clear_pointer(&visit->password, g_free);
-    }
-}
-
 static void visit_free(struct visit *visit)
 {
-    vim_session_unref(visit->session);
-    wipe_password(visit);
-    g_free(visit->user);
+    http_login_clear(&visit->login);
     file_place_clear(&visit->place);
     g_free(visit->datastore_name);
     g_free(visit->datacenter);
     g_free(visit);
-}
-
-/* A name that may be one of the users': others are not worth a password's hash, nor a line in the events. */
-static bool is_user_name(const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = name; *at != '\0'; at++) {
-        if (!g_ascii_isalnum(*at) && strchr("._-@", *at) == NULL) {
-            return false;
-        }
-    }
-    return length > 0 && length <= MAX_USER_BYTES;
-}
-
-/* "Basic <base64 of name:password>" (RFC 7617). False when there is none, or it makes no sense. */
-static bool take_basic(struct visit *visit)
-{
-    const char *header = http_request_header(visit->request, "Authorization");
-    if (header == NULL || g_ascii_strncasecmp(header, "Basic ", strlen("Basic ")) != 0) {
-        return false;
-    }
-    gsize length = 0;
-    g_autofree guchar *bytes = g_base64_decode(header + strlen("Basic "), &length);
-    g_autofree char *text = g_strndup((const char *)bytes, length);
-    explicit_bzero(bytes, length);
-    char *colon = strchr(text, ':');
-    bool good = strlen(text) == length && colon != NULL && g_utf8_validate(text, (gssize)length, NULL);
-    if (good) {
-        *colon = '\0';
-        good = is_user_name(text);
-    }
-    if (good) {
-        visit->user = g_strdup(text);
-        visit->password = g_strdup(colon + 1);
-    }
-    explicit_bzero(text, strlen(text));
-    if (good) {
-        explicit_bzero(colon + 1, strlen(colon + 1));
-    }
-    return good;
-}
-
-static bool take_session(struct visit *visit)
-{
-    const char *secret = http_request_header(visit->request, "vmware-api-session-id");
-    if (secret == NULL) {
-        secret = http_request_cookie(visit->request, "vmware_soap_session");
-    }
-    if (secret != NULL) {
-        visit->session = vim_session_find(visit->host->server->sessions, secret);
-    }
-    return visit->session != NULL;
 }
 
 /* The part of the path behind /folder, or NULL when it is not below that. */
@@ -205,7 +137,7 @@ static struct refusal visit_new(struct host *host, struct http_request *request,
     visit->request = request;
     visit->datacenter = http_request_query_value(request, "dcPath");
     visit->datastore_name = http_request_query_value(request, "dsName");
-    if (!take_session(visit) && !take_basic(visit)) {
+    if (!http_login_take(host->server, request, &visit->login)) {
         refusal = refuse(401, "log in first, or send a user name and a password");
     } else if (datastore_path_parse_relative(below, -1, &visit->place.path, &rule) != 0) {
         refusal = refuse(400, "%s", rule);
@@ -220,44 +152,10 @@ static struct refusal visit_new(struct host *host, struct http_request *request,
     return refusal;
 }
 
-/* Posts what a failed login posts. */
-static void post_refused(const struct visit *visit)
-{
-    const char *peer = http_request_peer(visit->request);
-    struct BadUsernameSessionEvent *event = BadUsernameSessionEvent_new();
-    event->ipAddress = g_strdup(peer);
-    vim_event_post(visit->host->server, (struct Event *)event, visit->user, "Cannot log in %s@%s",
-                   visit->user, peer);
-}
-
-/* Checks the password, if there is no session. On a worker. */
+/* On a worker. */
 static struct refusal authenticate(struct visit *visit)
 {
-    if (visit->session != NULL) {
-        return ALLOWED;
-    }
-    int error = users_authenticate(visit->host->server->users, visit->user, visit->password,
-                                   http_request_peer(visit->request), NULL);
-    wipe_password(visit);
-    if (error != 0) {
-        post_refused(visit);
-        return refuse(401, "the user name or the password is wrong");
-    }
-    return ALLOWED;
-}
-
-static bool may(const struct visit *visit, const struct datastore *datastore, enum vim_privilege privilege)
-{
-    struct vim_server *server = visit->host->server;
-    /* Of a session only its user counts; who sent his password has no other. */
-    const struct vim_session passing = {.user_name = visit->user};
-    vim_read_lock(server->inventory);
-    struct vim_object *object = vim_inventory_find_ref(server->inventory, &datastore->ref);
-    bool allowed = object != NULL &&
-                   vim_authorized(server->authorization, visit->session != NULL ? visit->session : &passing,
-                                  object, privilege);
-    vim_read_unlock(server->inventory);
-    return allowed;
+    return http_login_check(&visit->login) ? ALLOWED : refuse(401, "the user name or the password is wrong");
 }
 
 /* Finds the datastore and checks the privilege on it. After authenticate: a stranger learns of nothing. */
@@ -274,7 +172,7 @@ static struct refusal enter(struct visit *visit, enum vim_privilege privilege)
     if (datastore == NULL) {
         return refuse(404, "there is no datastore of this name");
     }
-    if (!may(visit, datastore, privilege)) {
+    if (!http_login_allows(&visit->login, &datastore->ref, privilege)) {
         return refuse(403, "%s is needed for this", vim_privileges[privilege].id);
     }
     visit->place.datastore = datastore;
@@ -285,13 +183,11 @@ static struct refusal enter(struct visit *visit, enum vim_privilege privilege)
 /* Answers, and takes the refusal. */
 static void respond_refusal(struct http_request *request, struct refusal refusal)
 {
-    static const struct http_header challenge[] = {
-        {"WWW-Authenticate", "Basic realm=\"Tenkyu\", charset=\"UTF-8\""}, {NULL, NULL}};
     struct buffer body = BUFFER_INIT;
     buffer_append_string(&body, refusal.message);
     buffer_append_char(&body, '\n');
     http_respond(request, refusal.status, "text/plain; charset=utf-8", body,
-                 refusal.status == 401 ? challenge : NULL);
+                 refusal.status == 401 ? http_login_challenge : NULL);
     g_free(refusal.message);
 }
 
@@ -354,7 +250,7 @@ static void list_datastores(struct visit *visit)
     append_head(&page, "Datastores of " HOST_DATACENTER_ID);
     for (guint i = 0; i < datastores->len; i++) {
         const struct datastore *datastore = g_ptr_array_index(datastores, i);
-        if (may(visit, datastore, VIM_PRIVILEGE_DATASTORE_BROWSE)) {
+        if (http_login_allows(&visit->login, &datastore->ref, VIM_PRIVILEGE_DATASTORE_BROWSE)) {
             append_line(&page, datastore, "", datastore->name, true, -1);
         }
     }
@@ -735,7 +631,7 @@ void host_folder_begin(struct host *host, struct http_request *request)
         return;
     }
     struct refusal refusal = visit_new(host, request, below, &visit);
-    if (refusal.status == 0 && visit->session != NULL) {
+    if (refusal.status == 0 && visit->login.session != NULL) {
         refusal = enter(visit, VIM_PRIVILEGE_DATASTORE_FILE_MANAGEMENT);
         g_clear_pointer(&visit->place.text, g_free); /* the first step enters again */
         if (refusal.status != 0) {

@@ -146,49 +146,13 @@ static struct HostHardwareInfo *hardware_info(const struct HostHardwareSummary *
     return hardware;
 }
 
-static struct HostNetworkPolicy *network_policy(void)
-{
-    struct HostNetworkPolicy *policy = HostNetworkPolicy_new();
-    policy->security = HostNetworkSecurityPolicy_new();
-    vim_set_optional(&policy->security->allowPromiscuous, false);
-    vim_set_optional(&policy->security->macChanges, false);
-    vim_set_optional(&policy->security->forgedTransmits, false);
-    return policy;
-}
-
-/* One switch without uplinks: every adapter has address translation of its own behind it. */
-static struct HostNetworkInfo *network_info(void)
-{
-    struct HostNetworkInfo *network = HostNetworkInfo_new();
-    struct HostVirtualSwitch *vswitch = HostVirtualSwitch_new();
-    vswitch->name = g_strdup("vSwitch0");
-    vswitch->key = g_strdup("key-vim.host.VirtualSwitch-vSwitch0");
-    vswitch->numPorts = vswitch->numPortsAvailable = 4096;
-    vim_set_optional(&vswitch->mtu, 1500);
-    vim_array_add_string(&vswitch->portgroup, "key-vim.host.PortGroup-" HOST_NETWORK_NAME);
-    vswitch->spec = HostVirtualSwitchSpec_new();
-    vswitch->spec->numPorts = vswitch->numPorts;
-    vswitch->spec->policy = network_policy();
-    vim_array_add_object(&network->vswitch, vswitch);
-    struct HostPortGroup *group = HostPortGroup_new();
-    group->key = g_strdup("key-vim.host.PortGroup-" HOST_NETWORK_NAME);
-    group->vswitch = g_strdup(vswitch->key);
-    group->computedPolicy = network_policy();
-    group->spec = HostPortGroupSpec_new();
-    group->spec->name = g_strdup(HOST_NETWORK_NAME);
-    group->spec->vswitchName = g_strdup(vswitch->name);
-    group->spec->policy = HostNetworkPolicy_new();
-    vim_array_add_object(&network->portgroup, group);
-    return network;
-}
-
 static struct HostConfigInfo *config_info(const struct host *host)
 {
     struct HostConfigInfo *config = HostConfigInfo_new();
     config->host = vim_ref_copy(&host->about_host);
     config->product = host_about(host);
     config->storageDevice = HostStorageDeviceInfo_new();
-    config->network = network_info();
+    config->network = host_network_info(host);
     return config;
 }
 
