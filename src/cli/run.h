@@ -58,6 +58,8 @@ int cli_run_host_autostart_remove(struct cli *cli, const struct cli_arguments *a
 int cli_run_host_autostart_defaults(struct cli *cli, const struct cli_arguments *arguments);
 
 /* run_host_services.c */
+int cli_run_host_services(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_host_health(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_host_option_list(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_host_option_set(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_license_list(struct cli *cli, const struct cli_arguments *arguments);

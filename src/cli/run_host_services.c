@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * host option list and set, license list, add and remove.
+ * host services, host health, host option list and set, license list, add and remove.
  */
 #include "cli/client.h"
 #include "cli/command.h"
@@ -11,6 +11,139 @@
 #include "cli/run_host.h"
 #include "cli/session.h"
 #include "cli/table.h"
+
+/* ---- services and health -------------------------------------------------------------------------- */
+
+/* Reads a property of the manager that a property of the host names. */
+static int read_of_manager(struct cli *cli, const char *manager_path, const char *property, json_object **ret)
+{
+    g_autoptr(json_object) manager = NULL;
+    int code = cli_host_property(cli, manager_path, NULL, &manager);
+    return code == CLI_OK ? cli_client_get(cli->client, manager, property, ret, &cli->error) : code;
+}
+
+/* The ports of a ruleset: "443/tcp in". */
+static json_object *ports_of(json_object *firewall, json_object *keys)
+{
+    json_object *ports = json_object_new_array();
+    json_object *rulesets = js_at(firewall, "ruleset");
+    for (size_t i = 0; i < js_length(rulesets); i++) {
+        json_object *ruleset = json_object_array_get_idx(rulesets, i);
+        bool named = false;
+        for (size_t j = 0; j < js_length(keys); j++) {
+            const char *key = json_object_get_string(json_object_array_get_idx(keys, j));
+            named = named || g_strcmp0(key, js_text(ruleset, "key")) == 0;
+        }
+        json_object *rules = named ? js_at(ruleset, "rule") : NULL;
+        for (size_t j = 0; j < js_length(rules); j++) {
+            json_object *rule = json_object_array_get_idx(rules, j);
+            g_autofree char *text =
+                g_strdup_printf("%d/%s %s", (int)js_int(rule, "port", 0), js_text(rule, "protocol"),
+                                g_strcmp0(js_text(rule, "direction"), "inbound") == 0 ? "in" : "out");
+            json_object_array_add(ports, js_string(text));
+        }
+    }
+    return ports;
+}
+
+static void add_service(struct cli_table *table, json_object *service)
+{
+    g_autoptr(GString) ports = g_string_new(NULL);
+    json_object *list = js_at(service, "ports");
+    for (size_t i = 0; i < js_length(list); i++) {
+        g_string_append_printf(ports, "%s%s", i > 0 ? ", " : "",
+                               json_object_get_string(json_object_array_get_idx(list, i)));
+    }
+    cli_table_add(table, js_text(service, "key"));
+    cli_table_add(table, js_bool(service, "running") ? "running" : "stopped");
+    cli_table_add(table, js_text(service, "policy"));
+    cli_table_add(table, ports->str);
+    cli_table_add(table, js_text(service, "label"));
+}
+
+int cli_run_host_services(struct cli *cli, const struct cli_arguments *arguments)
+{
+    (void)arguments;
+    g_autoptr(json_object) info = NULL;
+    g_autoptr(json_object) firewall = NULL;
+    int code = read_of_manager(cli, "configManager.serviceSystem", "serviceInfo", &info);
+    if (code == CLI_OK) {
+        code = read_of_manager(cli, "configManager.firewallSystem", "firewallInfo", &firewall);
+    }
+    if (code != CLI_OK) {
+        return code;
+    }
+    g_autoptr(json_object) documents = json_object_new_array();
+    json_object *services = js_at(info, "service");
+    for (size_t i = 0; i < js_length(services); i++) {
+        json_object *service = json_object_array_get_idx(services, i);
+        json_object_array_add(documents,
+                              js_object(NULL, "key:s", js_text(service, "key"), "label:s",
+                                        js_text(service, "label"), "running:b", js_bool(service, "running"),
+                                        "policy:s", js_text(service, "policy"), "ports:o",
+                                        ports_of(firewall, js_at(service, "ruleset")), NULL));
+    }
+    if (cli->json) {
+        cli_print_json(cli, g_steal_pointer(&documents));
+        return CLI_OK;
+    }
+    CLI_TABLE_AUTO table = cli_table_new((const char *[]){"KEY", "STATE", "POLICY", "PORTS", "WHAT", NULL});
+    for (size_t i = 0; i < js_length(documents); i++) {
+        add_service(table, json_object_array_get_idx(documents, i));
+    }
+    cli_table_print(table, cli->out);
+    return CLI_OK;
+}
+
+static double scaled(json_object *sensor)
+{
+    double value = (double)js_int(sensor, "currentReading", 0);
+    for (int64_t power = js_int(sensor, "unitModifier", 0); power < 0; power++) {
+        value /= 10;
+    }
+    return value;
+}
+
+int cli_run_host_health(struct cli *cli, const struct cli_arguments *arguments)
+{
+    (void)arguments;
+    g_autoptr(json_object) runtime = NULL;
+    int code = read_of_manager(cli, "configManager.healthStatusSystem", "runtime", &runtime);
+    if (code != CLI_OK) {
+        return code;
+    }
+    g_autoptr(json_object) documents = json_object_new_array();
+    json_object *sensors = js_at(runtime, "systemHealthInfo.numericSensorInfo");
+    for (size_t i = 0; i < js_length(sensors); i++) {
+        json_object *sensor = json_object_array_get_idx(sensors, i);
+        g_autofree char *reading = g_strdup_printf("%.10g", scaled(sensor));
+        json_object_array_add(documents, js_object(NULL, "name:s", js_text(sensor, "name"), "state:s",
+                                                   js_text(sensor, "healthState.key"), "reading:s", reading,
+                                                   "unit:s", js_text(sensor, "baseUnits"), NULL));
+    }
+    json_object *parts = js_at(runtime, "hardwareStatusInfo.memoryStatusInfo");
+    for (size_t i = 0; i < js_length(parts); i++) {
+        json_object *part = json_object_array_get_idx(parts, i);
+        const char *state = js_text(part, "status.key");
+        g_autofree char *lower = g_ascii_strdown(state != NULL ? state : "unknown", -1);
+        json_object_array_add(documents,
+                              js_object(NULL, "name:s", js_text(part, "name"), "state:s", lower, NULL));
+    }
+    if (cli->json) {
+        cli_print_json(cli, g_steal_pointer(&documents));
+        return CLI_OK;
+    }
+    CLI_TABLE_AUTO table = cli_table_new((const char *[]){"NAME", "STATE", ">READING", "UNIT", NULL});
+    for (size_t i = 0; i < js_length(documents); i++) {
+        json_object *sensor = json_object_array_get_idx(documents, i);
+        cli_table_add(table, js_text(sensor, "name"));
+        cli_table_add(table, js_text(sensor, "state"));
+        cli_table_add(table, js_text(sensor, "reading"));
+        cli_table_add(table, js_text(sensor, "unit"));
+    }
+    cli_table_print(table, cli->out);
+    return CLI_OK;
+}
 
 /* ---- options -------------------------------------------------------------------------------------- */
 

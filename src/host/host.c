@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/timer.h"
 #include "host/guest/guest_agent.h"
+#include "host/system/host_facts.h"
 #include "host/system/host_license.h"
 #include "host/system/host_options.h"
 #include "host/system/host_power.h"
@@ -240,6 +241,7 @@ static int start(struct host *host, const struct host_options *options, char **r
         error = open_network(host, options, tls, ret_message);
     }
     if (error == 0) {
+        host->facts = host_facts_start(host);
         host_autostart_begin(host);
     }
     tls_credentials_free(tls);
@@ -270,6 +272,7 @@ void host_free(struct host *host)
         return;
     }
     g_atomic_int_set(&host->stopping, 1);
+    host_facts_free(host->facts); /* before the server, whose ports it shows */
     http_server_free(host->http); /* no calls any more */
     statistics_stop(host->statistics);
     if (host->server != NULL) {

@@ -40,6 +40,7 @@ struct host {
     GHashTable *tickets;               /* console tickets; see console.c */
     struct guest_agents *guest_agents; /* see guest_agent.h */
     struct statistics *statistics;     /* see statistics.h */
+    struct host_facts *facts;          /* see host_facts.h */
     GMutex autostart;    /* changes of what starts and stops with the host; held while its file is written */
     GMutex options;      /* changes of options and licenses; held while their files are written */
     int going_down;      /* atomic: how many stop what stops with the host, as the machine goes down */

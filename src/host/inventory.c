@@ -3,6 +3,7 @@
  * The objects that every standalone host has, under the names that ESX gives them: clients know these ids.
  */
 #include "base/version.h"
+#include "host/system/host_facts.h"
 #include "host/system/host_license.h"
 #include "host/system/host_options.h"
 #include "host/system/host_power.h"
@@ -173,6 +174,10 @@ static void add_compute_resource(struct host *host)
     add(host, &HostDatastoreSystem_type, "ha-datastoresystem");
     add(host, &HostAutoStartManager_type, HOST_AUTOSTART_ID);
     add(host, &OptionManager_type, HOST_ADVANCED_OPTIONS_ID);
+    add(host, &HostServiceSystem_type, HOST_SERVICE_SYSTEM_ID);
+    add(host, &HostFirewallSystem_type, HOST_FIREWALL_SYSTEM_ID);
+    add(host, &HostDateTimeSystem_type, HOST_DATE_TIME_SYSTEM_ID);
+    add(host, &HostHealthStatusSystem_type, HOST_HEALTH_SYSTEM_ID);
     add(host, &HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     add_child(host, HOST_HOST_FOLDER_ID, &ComputeResource_type, HOST_COMPUTE_ID);
     add(host, &EnvironmentBrowser_type, HOST_BROWSER_ID);
@@ -292,6 +297,10 @@ void host_inventory_build(struct host *host)
     vim_server_implement(server, &EnvironmentBrowser_type, &host_environment_browser_methods);
     vim_server_implement(server, &HostSystem_type, &host_system_methods);
     vim_server_implement(server, &HostAutoStartManager_type, &host_autostart_methods);
+    vim_server_implement(server, &HostServiceSystem_type, &host_service_system_methods);
+    vim_server_implement(server, &HostFirewallSystem_type, &host_firewall_system_methods);
+    vim_server_implement(server, &HostDateTimeSystem_type, &host_date_time_system_methods);
+    vim_server_implement(server, &HostHealthStatusSystem_type, &host_health_status_system_methods);
     vim_server_implement(server, &HostDatastoreSystem_type, &host_datastore_system_methods);
     vim_server_implement(server, &HostDatastoreBrowser_type, &host_datastore_browser_methods);
 }

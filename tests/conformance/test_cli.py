@@ -247,6 +247,14 @@ class HostServices(SimCase):
         self.assertIn("not between", self.error(FAILED, "host", "option", "set", key, "10081"))
         self.assertIn("no option", self.error(FAILED, "host", "option", "set", "No.Such", "1"))
 
+    def test_views_of_the_machine(self) -> None:
+        (service,) = [s for s in self.json("host", "services") if s["key"] == "hostd"]
+        self.assertEqual((True, "on", [f"{self.host.address[1]}/tcp in"]),
+                         (service["running"], service["policy"], service["ports"]))
+        self.assertRegex(self.out("host", "services"), rf"(?m)^hostd +running +on +{self.host.address[1]}/tcp in +Tenkyu")
+        sensors = self.json("host", "health")
+        self.assertEqual(1 + len(sensors), len(self.out("host", "health").splitlines()))
+
     def test_licenses(self) -> None:
         self.out("license", "add", "AAAAA-BBBBB", "--label", "bought=yesterday", "--label", "by=Jane")
         licenses = {li["key"]: li["labels"] for li in self.json("license", "list")}

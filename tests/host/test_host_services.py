@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The managers of a host beside its virtual machines: options and licenses."""
+"""The managers of a host beside its virtual machines: options, licenses, services, ports, clock, health."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
+import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from pyVmomi import VmomiSupport, vim, vmodl
@@ -162,6 +166,72 @@ class Licenses(SimCase):
         self.invalid("licenseKey", self.manager.UpdateLicenseLabel, "AAAAA", "a", "b")
         self.invalid("licenseKey", self.manager.RemoveLicenseLabel, "AAAAA", "a")
         self.assertEqual({OWN_LICENSE: {}}, self.licenses())
+
+
+class Views(SimCase):
+    """What the machine does by itself is shown as it is, and is not ours to change."""
+
+    def test_services(self) -> None:
+        system = self.managers.serviceSystem
+        services = {s.key: s for s in system.serviceInfo.service}
+        self.assertTrue(services["hostd"].running and services["hostd"].required)
+        comms = set()
+        for path in Path("/proc").glob("[0-9]*/comm"):
+            with contextlib.suppress(OSError):
+                comms.add(path.read_text().strip())
+        self.assertEqual("sshd" in comms, "TSM-SSH" in services and services["TSM-SSH"].running)
+        system.RefreshServices()
+        self.assertEqual(sorted(services), sorted(s.key for s in system.serviceInfo.service))
+        for method, *more in ((system.StartService,), (system.StopService,), (system.RestartService,),
+                              (system.UninstallService,), (system.UpdateServicePolicy, "off")):
+            with self.assertRaises(vmodl.fault.NotSupported):
+                method("hostd", *more)
+
+    def test_ports(self) -> None:
+        system = self.managers.firewallSystem
+        info = system.firewallInfo
+        (ruleset,) = [r for r in info.ruleset if r.key == services_ruleset(self.managers)]
+        self.assertEqual([(self.host.address[1], "inbound", "tcp")],
+                         [(r.port, r.direction, r.protocol) for r in ruleset.rule])
+        self.assertEqual((False, False), (info.defaultPolicy.incomingBlocked, info.defaultPolicy.outgoingBlocked))
+        system.RefreshFirewall()
+        for method, argument in ((system.EnableRuleset, ruleset.key), (system.DisableRuleset, ruleset.key),
+                                 (system.UpdateDefaultPolicy, info.defaultPolicy)):
+            with self.assertRaises(vmodl.fault.NotSupported):
+                method(argument)
+
+    def test_clock(self) -> None:
+        system = self.managers.dateTimeSystem
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.assertLess(abs((system.QueryDateTime() - now).total_seconds()), 10)
+        zones = {z.key: z for z in system.QueryAvailableTimeZones()}
+        self.assertGreater(len(zones), 100)
+        self.assertEqual((32400, "JST"), (zones["Asia/Tokyo"].gmtOffset, zones["Asia/Tokyo"].name))
+        here = system.dateTimeInfo.timeZone
+        self.assertEqual(time.localtime().tm_gmtoff, here.gmtOffset)
+        system.RefreshDateTimeSystem()
+        with self.assertRaises(vmodl.fault.NotSupported):
+            system.UpdateDateTime(now)
+        with self.assertRaises(vmodl.fault.NotSupported):
+            system.UpdateDateTimeConfig(vim.host.DateTimeConfig(timeZone="Asia/Tokyo"))
+
+    def test_health(self) -> None:
+        system = self.managers.healthStatusSystem
+        system.RefreshHealthStatusSystem()
+        shown = {s.name for s in system.runtime.systemHealthInfo.numericSensorInfo}
+        self.assertEqual(any(Path("/sys/class").glob("hwmon/hwmon*/*_input")) or
+                         any(Path("/sys/class").glob("thermal/thermal_zone*")), bool(shown))
+        self.assertEqual(shown, {s.name for s in
+                                 self.system.runtime.healthSystemRuntime.systemHealthInfo.numericSensorInfo})
+        self.assertEqual(self.system.overallStatus, self.system.summary.overallStatus)
+        with self.assertRaises(vmodl.fault.NotSupported):
+            system.ResetSystemHealthInfo()
+
+
+def services_ruleset(managers: Any) -> str:
+    """The ruleset that the service of the host needs."""
+    (service,) = [s for s in managers.serviceSystem.serviceInfo.service if s.key == "hostd"]
+    return service.ruleset[0]
 
 
 if __name__ == "__main__":

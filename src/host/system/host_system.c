@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "host/system/host_facts.h"
 #include "host/system/host_license.h"
 #include "host/system/host_options.h"
 #include "vim/value.h"
@@ -205,6 +206,11 @@ struct HostSystem *host_system_properties(struct host *host)
     system->configManager->userDirectory = vim_ref_make(&UserDirectory_type, "ha-user-directory");
     system->configManager->accountManager = vim_ref_make(&HostLocalAccountManager_type, "ha-localacctmgr");
     system->configManager->advancedOption = vim_ref_make(&OptionManager_type, HOST_ADVANCED_OPTIONS_ID);
+    system->configManager->serviceSystem = vim_ref_make(&HostServiceSystem_type, HOST_SERVICE_SYSTEM_ID);
+    system->configManager->firewallSystem = vim_ref_make(&HostFirewallSystem_type, HOST_FIREWALL_SYSTEM_ID);
+    system->configManager->dateTimeSystem = vim_ref_make(&HostDateTimeSystem_type, HOST_DATE_TIME_SYSTEM_ID);
+    system->configManager->healthStatusSystem =
+        vim_ref_make(&HostHealthStatusSystem_type, HOST_HEALTH_SYSTEM_ID);
     system->configManager->licenseManager = vim_ref_make(&LicenseManager_type, HOST_LICENSE_ID);
     system->datastoreBrowser = vim_ref_make(&HostDatastoreBrowser_type, "ha-host-datastorebrowser");
     struct vim_ref network = {&Network_type, (char *)HOST_NETWORK_ID};
