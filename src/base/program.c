@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 64, FIRST_FD = 3 };
+enum { FDS_MAX = 64, FIRST_FD = 3, SAID_MAX = 4096 };
 
 /* Who is handed a socket checks that it is meant, by its own number, which only it knows: constant text. */
 static const char *const activation[] = {
@@ -97,4 +99,64 @@ int program_wait(pid_t pid)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     return status;
+}
+
+/* Keeps what there is to read now; false at the end. */
+static bool gather(int fd, GString *said)
+{
+    char data[1024];
+    ssize_t n = 0;
+    while ((n = read(fd, data, sizeof(data))) > 0 || (n < 0 && errno == EINTR)) {
+        g_string_append_len(said, data, MAX(MIN(n, SAID_MAX - (ssize_t)said->len), 0));
+    }
+    return n < 0 && errno == EAGAIN;
+}
+
+/* Until the process has ended; -ETIMEDOUT. Who has inherited its outputs may live on. */
+static int wait_and_gather(int pid_fd, int output_fd, int64_t timeout_ms, GString *said)
+{
+    int64_t deadline_us = g_get_monotonic_time() + timeout_ms * 1000;
+    struct pollfd polled[2] = {{.fd = pid_fd, .events = POLLIN}, {.fd = output_fd, .events = POLLIN}};
+    while ((polled[0].revents & POLLIN) == 0) {
+        int64_t left_ms = (deadline_us - g_get_monotonic_time() + 999) / 1000;
+        if (left_ms <= 0) {
+            return -ETIMEDOUT;
+        }
+        if (poll(polled, 2, (int)MIN(left_ms, G_MAXINT)) < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (polled[1].revents != 0 && !gather(output_fd, said)) {
+            polled[1].fd = -1;
+        }
+    }
+    return 0;
+}
+
+int program_run(const struct program *program, int64_t timeout_ms, GString *said, int *ret_status)
+{
+    struct program run = *program;
+    int output[2];
+    pid_t pid = 0;
+    if (pipe2(output, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    run.output_fd = output[1];
+    run.error_fd = output[1];
+    int error = program_start(&run, &pid);
+    close(output[1]);
+    if (error == 0) {
+        int pid_fd = pidfd_open(pid, 0);
+        error = pid_fd >= 0 ? wait_and_gather(pid_fd, output[0], timeout_ms, said) : -errno;
+        if (error != 0) {
+            kill(pid, SIGKILL);
+        }
+        if (pid_fd >= 0) {
+            close(pid_fd);
+        }
+        *ret_status = program_wait(pid);
+        (void)gather(output[0], said);
+    }
+    close(output[0]);
+    return error;
 }

@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct program {
@@ -23,3 +25,8 @@ int program_start(const struct program *program, pid_t *ret_pid);
 
 /* Waits for a child's end; what waitpid(2) says of it. */
 int program_wait(pid_t pid);
+
+/* Runs a program to its end and gathers what it says on both of its outputs, of which the struct names none: the
+ * first 4 KiB. What it leaves running in the background does not hinder. 0 and what waitpid(2) says; a negative
+ * errno: it could not be started, or -ETIMEDOUT: it was killed. */
+int program_run(const struct program *program, int64_t timeout_ms, GString *said, int *ret_status);

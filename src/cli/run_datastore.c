@@ -18,13 +18,21 @@
 
 /* ---- list ----------------------------------------------------------------------------------------- */
 
+/* What is taken, and what thin disks could still take: more than the size when too much is promised. */
+static int64_t provisioned(json_object *summary)
+{
+    return js_int(summary, "capacity", 0) - js_int(summary, "freeSpace", 0) +
+           js_int(summary, "uncommitted", 0);
+}
+
 static json_object *datastore_document(json_object *datastore)
 {
     json_object *summary = js_at(datastore, "summary");
     return js_object(NULL, "id:s", js_text(datastore, "ref.value"), "name:s", js_text(datastore, "name"),
                      "type:s", js_text(summary, "type"), "url:s", js_text(summary, "url"), "capacity_bytes:l",
                      js_int(summary, "capacity", 0), "free_bytes:l", js_int(summary, "freeSpace", 0),
-                     "accessible:b", js_bool(summary, "accessible"), NULL);
+                     "provisioned_bytes:l", provisioned(summary), "accessible:b",
+                     js_bool(summary, "accessible"), NULL);
 }
 
 static void add_datastore(struct cli_table *table, json_object *datastore)
@@ -37,6 +45,7 @@ static void add_datastore(struct cli_table *table, json_object *datastore)
     cli_table_take(table, cli_format_bytes(free_bytes));
     cli_table_printf(table, "%d %%",
                      capacity > 0 ? (int)(100.0 * (double)(capacity - free_bytes) / (double)capacity) : 0);
+    cli_table_take(table, cli_format_bytes(js_int(datastore, "provisioned_bytes", 0)));
     cli_table_add(table, js_bool(datastore, "accessible") ? "ready" : "not accessible");
     cli_table_add(table, js_text(datastore, "url"));
 }
@@ -61,8 +70,8 @@ int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *argument
         cli_print_json(cli, g_steal_pointer(&documents));
         return CLI_OK;
     }
-    CLI_TABLE_AUTO table =
-        cli_table_new((const char *[]){"NAME", "TYPE", ">SIZE", ">FREE", ">USED", "STATE", "PLACE", NULL});
+    CLI_TABLE_AUTO table = cli_table_new(
+        (const char *[]){"NAME", "TYPE", ">SIZE", ">FREE", ">USED", ">PROVISIONED", "STATE", "PLACE", NULL});
     for (size_t i = 0; i < js_length(documents); i++) {
         add_datastore(table, json_object_array_get_idx(documents, i));
     }

@@ -25,6 +25,7 @@
 #include "host/system/host_power.h"
 #include "host/sim_population.h"
 #include "host/performance/statistics.h"
+#include "host/storage/datastore_watch.h"
 #include "host/vm/vm.h"
 #include "vim/http.h"
 #include "vim/tls.h"
@@ -238,6 +239,7 @@ static int start(struct host *host, const struct host_options *options, char **r
     }
     if (error == 0) {
         host->statistics = statistics_start(host);
+        host->datastore_watch = datastore_watch_start(host);
         error = open_network(host, options, tls, ret_message);
     }
     if (error == 0) {
@@ -252,7 +254,9 @@ int host_new(const struct host_options *options, struct host **ret, char **ret_m
 {
     struct host *host = g_new0(struct host, 1);
     host->state_fd = -1;
+    host->nowhere_fd = -1;
     g_mutex_init(&host->registry);
+    g_mutex_init(&host->datastore_list);
     g_mutex_init(&host->autostart);
     g_mutex_init(&host->options);
     g_mutex_init(&host->lock);
@@ -275,6 +279,7 @@ void host_free(struct host *host)
     host_facts_free(host->facts); /* before the server, whose ports it shows */
     http_server_free(host->http); /* no calls any more */
     statistics_stop(host->statistics);
+    datastore_watch_stop(host->datastore_watch);
     if (host->server != NULL) {
         vim_server_finish_tasks(host->server);
     }
@@ -295,6 +300,7 @@ void host_free(struct host *host)
     }
     vim_ref_clear(&host->about_host);
     g_mutex_clear(&host->registry);
+    g_mutex_clear(&host->datastore_list);
     g_mutex_clear(&host->autostart);
     g_mutex_clear(&host->options);
     g_mutex_clear(&host->lock);

@@ -5,6 +5,7 @@
  * Locks, in the order in which they are taken:
  *   1. struct vm.job       one changing operation of a virtual machine at a time; held across I/O
  *   2. host.registry       the list of registered virtual machines and its file; held while that is written
+ *      host.datastore_list the same for datastores; held while one is mounted. Never both
  *   3. the inventory       memory work only
  *   4. host.lock           small maps; memory work only
  */
@@ -29,15 +30,16 @@ struct host {
     char **listen; /* as given */
     bool plain_http;
     char *first_password;
-    char *thumbprint;       /* SHA-1 of the certificate, as the VI API shows it, or NULL */
-    char *fingerprint;      /* SHA-256 of it, for people to compare, or NULL */
-    GMutex registry;        /* see above */
-    GHashTable *registered; /* id -> "[ds] path.vmx", under registry */
-    uint64_t next_vm;       /* under registry */
-    GMutex lock;            /* see above */
-    GPtrArray *datastores;  /* of struct datastore *, owned; fixed after start but for CreateLocalDatastore */
-    GHashTable *reserved_names;        /* of machines that are being made */
-    GHashTable *tickets;               /* console tickets; see console.c */
+    char *thumbprint;           /* SHA-1 of the certificate, as the VI API shows it, or NULL */
+    char *fingerprint;          /* SHA-256 of it, for people to compare, or NULL */
+    GMutex registry;            /* see above */
+    GMutex datastore_list;      /* see above */
+    GHashTable *registered;     /* id -> "[ds] path.vmx", under registry */
+    uint64_t next_vm;           /* under registry */
+    GMutex lock;                /* see above */
+    GPtrArray *datastores;      /* of struct datastore *, owned; changed under datastore_list and lock */
+    GHashTable *reserved_names; /* of machines that are being made */
+    GHashTable *tickets;        /* console tickets; see console.c */
     struct guest_agents *guest_agents; /* see guest_agent.h */
     struct statistics *statistics;     /* see statistics.h */
     struct host_facts *facts;          /* see host_facts.h */
@@ -50,6 +52,13 @@ struct host {
     int stopping;        /* atomic */
     int64_t boot_time_us;
     struct vim_ref about_host; /* ha-host */
+
+    /* Datastores, and their names, that are no longer in the list: somebody may have one. */
+    GPtrArray *former_datastores;
+    GPtrArray *former_names;
+    /* Of a folder that is gone: what is opened beneath it is not there, nor can it be made. */
+    int nowhere_fd;
+    struct datastore_watch *datastore_watch; /* see datastore_watch.h */
 };
 
 /* ---- inventory.c: the objects that every standalone host has --------------------------------------- */
@@ -83,30 +92,51 @@ struct HostNetworkInfo *host_network_info(const struct host *host);
 int64_t host_memory_bytes(void);
 int host_cpu_mhz(void);
 
-/* ---- datastore.c ---------------------------------------------------------------------------------- */
+/* ---- datastore.c, datastore_space.c, datastore_system.c -------------------------------------------- */
 
 struct datastore {
     char *name;
     char *path; /* absolute folder on this machine */
-    int fd;     /* of that folder; every file is opened beneath it */
+    int fd; /* of that folder, or of nowhere; every file is opened beneath it. The number stays the same */
     struct vim_ref ref;
     struct vim_ref browser;
+    struct HostNasVolume
+        *nas;       /* owned: what is mounted on the folder, or NULL for a folder of this machine */
+    bool read_only; /* mounted so */
+    int accessible; /* atomic: the folder is open and its storage answers */
+    int recovered;  /* atomic: it has been accessible since the host's start */
 };
 
 int host_datastores_load(struct host *host, char **ret_message);
 void host_datastores_free(struct host *host);
 /* By name, or NULL. Datastores live as long as the host. */
 struct datastore *host_datastore(struct host *host, const char *name);
-/* Parses "[ds] path" and finds the datastore: InvalidDatastorePath, InvalidDatastore. */
+/* All of now: an array that is unref'd, of datastores that are borrowed. */
+GPtrArray *host_datastores_copy(struct host *host);
+/* Opens its folder if it can, mounting it before if it is on a server. 0 or a negative errno with *ret_message. */
+int host_datastore_open(struct host *host, struct datastore *datastore, char **ret_message);
+/* Lets its folder go; files that are open stay so. */
+void host_datastore_close(struct host *host, struct datastore *datastore);
+/* Makes a datastore of a folder or volume, which is moved in, and shows it. read_only is of volumes. */
+struct vim_fault *host_datastore_add(struct host *host, const char *name, const char *path,
+                                     struct HostNasVolume *nas, bool read_only, struct datastore **ret);
+/* ResourceInUse when it is used; else nobody finds it any more. */
+struct vim_fault *host_datastore_remove(struct host *host, struct datastore *datastore);
+/* ResourceInUse while machines are on it, whose files name it; DuplicateName. */
+struct vim_fault *host_datastore_rename(struct host *host, struct datastore *datastore, const char *name);
+/* Parses "[ds] path" and finds the datastore: InvalidDatastorePath, InvalidDatastore, InaccessibleDatastore. */
 struct vim_fault *host_resolve(struct host *host, const char *text, const char *property,
                                struct datastore **ret_datastore, char **ret_path);
 /* A file fault for an errno of an operation on "[ds] path". */
 struct vim_fault *host_file_fault(const char *datastore_path, int error, const char *what);
 /* A fault for an errno of writing something in the state folder; `what` names it: "the journal". */
 struct vim_fault *host_state_fault(int error, const char *what);
-/* Reads free space again, of one or of all. */
+/* Reads free space again, of one or of all that are folders of this machine; see also datastore_watch.h. */
 void host_datastore_refresh(struct host *host, struct datastore *datastore);
 void host_datastores_refresh(struct host *host);
+/* The same with figures, in bytes, that somebody has read already. */
+void host_datastore_show_space(struct host *host, struct datastore *datastore, int64_t capacity,
+                               int64_t free_space);
 extern const struct Datastore_methods host_datastore_methods;
 extern const struct EnvironmentBrowser_methods host_environment_browser_methods; /* environment.c */
 extern const struct HostDatastoreSystem_methods host_datastore_system_methods;

@@ -175,6 +175,63 @@ class Browser(DatastoreTest):
         self.assertEqual(["a.vmx", "b.iso", "c.iso", "disk.vmdk", "lone.qcow2", "sub"], self.found())
         self.assertEqual("sub", self.found(sortFoldersFirst=True)[0])
 
+    def test_queries_filter(self) -> None:
+        query = vim.host.DatastoreBrowser
+        self.on_disk("new.vmx").write_text('config.version = "8"\n')
+        self.on_disk("old.vmx").write_text('config.version = "6"\n')
+        self.on_disk("kind.vmtx").write_text('config.version = "8"\n')
+        self.on_disk("broken.vmx").write_bytes(b"\x00\xff = = ")
+        self.create_disk("thin.vmdk")
+        self.create_disk("thick.vmdk", "preallocated")
+        self.on_disk("broken.vmdk").write_bytes(b"# Disk DescriptorFile\nnonsense")
+
+        def disks(**members: object) -> list[str]:
+            return self.found(query=[query.VmDiskQuery(filter=query.VmDiskQuery.Filter(**members))])
+
+        def configs(kind: type = query.VmConfigQuery, **members: object) -> list[str]:
+            return self.found(query=[kind(filter=query.VmConfigQuery.Filter(**members))])
+
+        self.assertEqual(["thin.vmdk"], disks(thin=True))
+        self.assertEqual(["thick.vmdk"], disks(thin=False))
+        self.assertEqual(["thick.vmdk", "thin.vmdk"], disks(matchHardwareVersion=[7, 14]))
+        self.assertEqual([], disks(matchHardwareVersion=[7]))
+        self.assertEqual(["thick.vmdk", "thin.vmdk"], disks(controllerType=[vim.vm.device.VirtualLsiLogicController]))
+        self.assertEqual([], disks(controllerType=[vim.vm.device.VirtualIDEController]))
+        self.assertEqual([], disks(encrypted=True))
+        self.assertEqual(["kind.vmtx", "new.vmx"], configs(matchConfigVersion=[8]))
+        self.assertEqual(["kind.vmtx"], configs(query.TemplateVmConfigQuery))
+        self.assertEqual(["broken.vmdk", "thick.vmdk", "thin.vmdk"], self.found(query=[query.VmDiskQuery()]))
+
+    def test_queries_tell_what_is_asked_for(self) -> None:
+        query = vim.host.DatastoreBrowser
+        self.create_disk("disk.vmdk")
+        self.on_disk("a.vmx").write_text('config.version = "8"\n')
+
+        def one(asked: object) -> object:
+            (file,) = self.search(query=[asked]).file
+            return file
+
+        disk = one(query.VmDiskQuery(details=query.VmDiskQuery.Details(
+            diskType=False, capacityKb=True, hardwareVersion=True, thin=True)))
+        self.assertEqual((None, KIB_OF_DISK, 14, True, None, []),
+                         (disk.diskType, disk.capacityKb, disk.hardwareVersion, disk.thin, disk.controllerType,
+                          disk.diskExtents))
+        self.assertIsNone(one(query.VmDiskQuery()).capacityKb)
+        self.assertEqual(8, one(query.VmConfigQuery(details=query.VmConfigQuery.Details(
+            configVersion=True))).configVersion)
+        self.assertIsNone(one(query.VmConfigQuery()).configVersion)
+
+    def test_a_file_is_deleted(self) -> None:
+        self.create_disk("disk.vmdk")
+        self.on_disk("sub").mkdir()
+        browser = self.datastore.browser
+        browser.DeleteFile(self.ds("disk.vmdk"))
+        self.assertEqual(["sub"], os.listdir(self.on_disk()))
+        with self.assertRaises(vim.fault.FileNotFound):
+            browser.DeleteFile(self.ds("disk.vmdk"))
+        with self.assertRaises(vim.fault.CannotDeleteFile):
+            browser.DeleteFile(self.ds("sub"))
+
     def test_patterns(self) -> None:
         self.fill("a1.iso", "a2.iso", "B1.ISO", "a[1].txt", "äb.iso", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
         self.assertEqual(["a1.iso", "a2.iso"], self.found(matchPattern=["a?.iso"]))

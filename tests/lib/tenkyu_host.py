@@ -135,7 +135,15 @@ class TenkyuHost:
         if self.process is not None:
             self.kill9()
         self._end_virtual_machines()
+        self._unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unmount(self) -> None:
+        """What datastores have mounted in the state folder outlives the host, and is not its to delete."""
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            point = line.split()[4]
+            if point.startswith(f"{self.state}/") or point.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "-l", point], check=True)
 
     def log_text(self) -> str:
         """All that the host has written to stdout and stderr."""

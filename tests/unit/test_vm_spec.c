@@ -73,6 +73,7 @@ static void host_open(struct fixture *f)
     f->host.server = &f->server;
     g_mutex_init(&f->host.lock);
     f->host.datastores = g_ptr_array_new();
+    f->datastore.accessible = 1;
     g_ptr_array_add(f->host.datastores, &f->datastore);
     run_dir = g_build_filename(f->datastore.path, "run", NULL);
     struct hypervisor_options options = {.run_dir = run_dir};

@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Datastores: folders of this machine under a name. STATE/datastores.json says which; the first start makes
- * "datastore1" in STATE/datastores/datastore1. Every file of a datastore is opened beneath its folder's
- * descriptor, so no path of a client leads out of it.
+ * Datastores: folders under a name, of this machine or of a file server that is mounted on STATE/mounts/ID.
+ * STATE/datastores.json says which; the first start makes "datastore1" in STATE/datastores/datastore1. Every file of
+ * a datastore is opened beneath its folder's descriptor, so no path of a client leads out of it.
+ *
+ * A datastore whose folder cannot be opened stays in the list: it is shown as not accessible, its descriptor leads
+ * nowhere, and datastore_watch.c tries again. What decides that a datastore is there is datastores.json alone.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "host/host_internal.h"
-#include "vim/event.h"
+#include "host/storage/nas_mount.h"
 #include "vim/store.h"
 #include "vim/value.h"
-
-/* From these shares in use on, a datastore is yellow and red: those of the VI API's default alarm. */
-enum {
-    USED_YELLOW_PERCENT = 75,
-    USED_RED_PERCENT = 85,
-};
 
 static void datastore_free(void *data)
 {
@@ -33,14 +29,29 @@ static void datastore_free(void *data)
     vim_ref_clear(&datastore->browser);
     g_free(datastore->name);
     g_free(datastore->path);
+    vim_free(datastore->nas);
     g_free(datastore);
 }
 
 void host_datastores_free(struct host *host)
 {
-    if (host->datastores != NULL) {
-        g_ptr_array_unref(host->datastores);
+    g_clear_pointer(&host->datastores, g_ptr_array_unref);
+    g_clear_pointer(&host->former_datastores, g_ptr_array_unref);
+    g_clear_pointer(&host->former_names, g_ptr_array_unref);
+    if (host->nowhere_fd >= 0) {
+        close(host->nowhere_fd);
     }
+}
+
+GPtrArray *host_datastores_copy(struct host *host)
+{
+    GPtrArray *all = g_ptr_array_new();
+    g_mutex_lock(&host->lock);
+    for (guint i = 0; i < host->datastores->len; i++) {
+        g_ptr_array_add(all, g_ptr_array_index(host->datastores, i));
+    }
+    g_mutex_unlock(&host->lock);
+    return all;
 }
 
 struct datastore *host_datastore(struct host *host, const char *name)
@@ -68,6 +79,11 @@ struct vim_fault *host_resolve(struct host *host, const char *text, const char *
     if (datastore == NULL) {
         return fault_invalid_datastore((struct vim_ref){0}, path.datastore,
                                        "%s: there is no datastore named \"%s\"", property, path.datastore);
+    }
+    if (!g_atomic_int_get(&datastore->accessible)) {
+        return fault_inaccessible_datastore(datastore->ref, path.datastore, "its storage does not answer",
+                                            "%s: the datastore \"%s\" is not accessible now", property,
+                                            path.datastore);
     }
     *ret_datastore = datastore;
     *ret_path = g_steal_pointer(&path.path);
@@ -109,24 +125,42 @@ struct vim_fault *host_state_fault(int error, const char *what)
 
 /* ---- showing ---------------------------------------------------------------------------------------- */
 
-static void space(const struct datastore *datastore, int64_t *ret_capacity, int64_t *ret_free)
+static struct DatastoreInfo *info_of(const struct datastore *datastore, const char *url)
 {
-    struct statvfs fs;
-    *ret_capacity = 0;
-    *ret_free = 0;
-    if (fstatvfs(datastore->fd, &fs) == 0) {
-        *ret_capacity = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
-        *ret_free = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+    struct DatastoreInfo *info = NULL;
+    if (datastore->nas != NULL) {
+        struct NasDatastoreInfo *nas = NasDatastoreInfo_new();
+        nas->nas = vim_copy(datastore->nas);
+        info = (struct DatastoreInfo *)nas;
+    } else {
+        struct LocalDatastoreInfo *local = LocalDatastoreInfo_new();
+        local->path = g_strdup(datastore->path);
+        info = (struct DatastoreInfo *)local;
     }
+    info->name = g_strdup(datastore->name);
+    info->url = g_strdup(url);
+    info->maxFileSize = INT64_C(1) << 43;
+    return info;
+}
+
+static struct DatastoreSummary *summary_of(const struct datastore *datastore, const char *url)
+{
+    struct DatastoreSummary *summary = DatastoreSummary_new();
+    summary->datastore = vim_ref_copy(&datastore->ref);
+    summary->name = g_strdup(datastore->name);
+    summary->url = g_strdup(url);
+    summary->accessible = g_atomic_int_get(&datastore->accessible) != 0;
+    vim_set_optional(&summary->multipleHostAccess, datastore->nas != NULL);
+    /* "OTHER" is the VI API's name for a local folder. */
+    summary->type = g_strdup(datastore->nas != NULL ? datastore->nas->type : "OTHER");
+    summary->maintenanceMode = g_strdup("normal");
+    return summary;
 }
 
 static struct Datastore *properties(struct host *host, const struct datastore *datastore)
 {
-    int64_t capacity = 0;
-    int64_t free_space = 0;
     g_autofree char *url = g_strdup_printf("ds://%s/", datastore->path);
     struct Datastore *shown = Datastore_new();
-    space(datastore, &capacity, &free_space);
     shown->name = g_strdup(datastore->name);
     shown->parent = vim_ref_make(&Folder_type, HOST_DATASTORE_FOLDER_ID);
     shown->overallStatus = ManagedEntityStatus_green;
@@ -136,33 +170,29 @@ static struct Datastore *properties(struct host *host, const struct datastore *d
     shown->capability->directoryHierarchySupported = true;
     shown->capability->perFileThinProvisioningSupported = true;
     vim_set_optional(&shown->capability->topLevelDirectoryCreateSupported, true);
-    shown->summary = DatastoreSummary_new();
-    shown->summary->datastore = vim_ref_copy(&datastore->ref);
-    shown->summary->name = g_strdup(datastore->name);
-    shown->summary->url = g_strdup(url);
-    shown->summary->capacity = capacity;
-    shown->summary->freeSpace = free_space;
-    shown->summary->accessible = true;
-    vim_set_optional(&shown->summary->multipleHostAccess, false);
-    shown->summary->type = g_strdup("OTHER"); /* the VI API's name for a local folder */
-    shown->summary->maintenanceMode = g_strdup("normal");
-    struct LocalDatastoreInfo *info = LocalDatastoreInfo_new();
-    info->name = g_strdup(datastore->name);
-    info->url = g_strdup(url);
-    info->freeSpace = free_space;
-    info->maxFileSize = INT64_C(1) << 43;
-    info->path = g_strdup(datastore->path);
-    shown->info = (struct DatastoreInfo *)info;
+    shown->summary = summary_of(datastore, url);
+    shown->info = info_of(datastore, url);
     struct DatastoreHostMount *mount = DatastoreHostMount_new();
     mount->key = vim_ref_copy(&host->about_host);
     mount->mountInfo = HostMountInfo_new();
     mount->mountInfo->path = g_strdup(datastore->path);
-    mount->mountInfo->accessMode = g_strdup("readWrite");
+    mount->mountInfo->accessMode = g_strdup(datastore->read_only ? "readOnly" : "readWrite");
     vim_set_optional(&mount->mountInfo->mounted, true);
-    vim_set_optional(&mount->mountInfo->accessible, true);
+    vim_set_optional(&mount->mountInfo->accessible, shown->summary->accessible);
     vim_array_add_object(&shown->host, mount);
     return shown;
 }
+
+/* The lists that have all datastores. */
+static const struct {
+    const char *id;
+    const char *property;
+} lists[] = {
+    {HOST_DATASTORE_FOLDER_ID, "childEntity"},
+    {HOST_DATACENTER_ID, "datastore"},
+    {HOST_COMPUTE_ID, "datastore"},
+    {HOST_ID, "datastore"},
+};
 
 /* Puts the datastore into the inventory. (write lock) */
 static void show(struct host *host, struct datastore *datastore)
@@ -172,104 +202,67 @@ static void show(struct host *host, struct datastore *datastore)
     struct vim_object *browser =
         vim_inventory_add(inventory, &HostDatastoreBrowser_type, datastore->browser.id, NULL);
     vim_array_add_ref(&VIM_PROPERTIES(browser, HostDatastoreBrowser)->datastore, &datastore->ref);
-    vim_ref_list_add(vim_inventory_find(inventory, HOST_DATASTORE_FOLDER_ID), "childEntity", &datastore->ref);
-    vim_ref_list_add(vim_inventory_find(inventory, HOST_DATACENTER_ID), "datastore", &datastore->ref);
-    vim_ref_list_add(vim_inventory_find(inventory, HOST_COMPUTE_ID), "datastore", &datastore->ref);
-    vim_ref_list_add(vim_inventory_find(inventory, HOST_ID), "datastore", &datastore->ref);
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        vim_ref_list_add(vim_inventory_find(inventory, lists[i].id), lists[i].property, &datastore->ref);
+    }
 }
 
-/* What the thin disks of the machines on it could still grow by. (read lock) */
-static int64_t uncommitted(const struct host *host, const struct vim_object *object)
+/* Takes it out again. (write lock) */
+static void hide(struct host *host, struct datastore *datastore)
 {
-    const struct Datastore *shown = object->properties;
-    int64_t sum = 0;
-    for (uint32_t i = 0; i < shown->vm.n; i++) {
-        const struct vim_object *vm = vim_inventory_find(host->server->inventory, shown->vm.items[i].id);
-        const struct VirtualMachineStorageInfo *storage =
-            vm != NULL ? VIM_PROPERTIES(vm, VirtualMachine)->storage : NULL;
-        for (uint32_t k = 0; storage != NULL && k < storage->perDatastoreUsage.n; k++) {
-            const struct VirtualMachineUsageOnDatastore *usage = storage->perDatastoreUsage.items[k];
-            if (vim_ref_equal(&usage->datastore, &object->ref) && sum <= INT64_MAX - usage->uncommitted) {
-                sum += usage->uncommitted;
-            }
+    struct vim_inventory *inventory = host->server->inventory;
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        vim_ref_list_remove(vim_inventory_find(inventory, lists[i].id), lists[i].property, &datastore->ref);
+    }
+    vim_inventory_remove(inventory, vim_inventory_find_ref(inventory, &datastore->browser));
+    vim_inventory_remove(inventory, vim_inventory_find_ref(inventory, &datastore->ref));
+}
+
+/* ---- its folder -------------------------------------------------------------------------------------- */
+
+/* A folder that is gone but open: what a descriptor of it leads to is never there. */
+static int make_nowhere(struct host *host)
+{
+    int error = file_mkdir(host->state_fd, "mounts/nowhere", 0700);
+    if (error == 0) {
+        error = file_open(host->state_fd, "mounts/nowhere", O_RDONLY | O_DIRECTORY, 0, &host->nowhere_fd);
+    }
+    if (error == 0 && unlinkat(host->state_fd, "mounts/nowhere", AT_REMOVEDIR) != 0) {
+        error = -errno;
+    }
+    return error;
+}
+
+int host_datastore_open(struct host *host, struct datastore *datastore, char **ret_message)
+{
+    int error = 0;
+    if (datastore->nas != NULL && !nas_is_mounted(datastore->path)) {
+        g_autofree char *folder = g_strdup_printf("mounts/%s", datastore->ref.id);
+        error = file_mkdir(host->state_fd, folder, 0700);
+        if (error != 0) {
+            *ret_message = g_strdup_printf("%s: %s", datastore->path, g_strerror(-error));
+            return error;
+        }
+        error = nas_mount(datastore->nas, datastore->read_only, datastore->path, ret_message);
+        if (error != 0) {
+            return error;
         }
     }
-    return sum;
+    int fd = open(datastore->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || dup3(fd, datastore->fd, O_CLOEXEC) < 0) { /* in one step, whoever uses it meanwhile */
+        error = -errno;
+        *ret_message = g_strdup_printf("%s: %s", datastore->path, g_strerror(-error));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return error;
 }
 
-/* How full it is, as the VI API's colours. */
-static enum ManagedEntityStatus fullness(int64_t capacity, int64_t free_space)
+void host_datastore_close(struct host *host, struct datastore *datastore)
 {
-    int64_t hundredth = capacity / 100;
-    if (hundredth == 0 || free_space > (100 - USED_YELLOW_PERCENT) * hundredth) {
-        return ManagedEntityStatus_green;
-    }
-    return free_space > (100 - USED_RED_PERCENT) * hundredth ? ManagedEntityStatus_yellow
-                                                             : ManagedEntityStatus_red;
-}
-
-/* Tells that a datastore gets full, before machines have to stop, and that it is no longer. */
-static void tell_fullness(struct host *host, const struct datastore *datastore,
-                          enum ManagedEntityStatus status, int64_t capacity, int64_t free_space)
-{
-    static const char *const severities[] = {
-        [ManagedEntityStatus_green] = "info",
-        [ManagedEntityStatus_yellow] = "warning",
-        [ManagedEntityStatus_red] = "error",
-    };
-    struct EventEx *event = EventEx_new();
-    bool enough = status == ManagedEntityStatus_green;
-    g_autofree char *text = g_strdup_printf(
-        "datastore %s: %s: %" G_GINT64_FORMAT " MB of %" G_GINT64_FORMAT " MB are free", datastore->name,
-        enough ? "there is enough space again" : "space is running low", free_space >> 20, capacity >> 20);
-    event->eventTypeId = g_strdup(enough ? "tenkyu.datastore.space.enough" : "tenkyu.datastore.space.low");
-    event->severity = g_strdup(severities[status]);
-    event->message = g_strdup(text);
-    event->objectId = g_strdup(datastore->ref.id);
-    event->objectType = g_strdup(datastore->ref.type->name);
-    event->objectName = g_strdup(datastore->name);
-    vim_event_post_for(host->server, (struct Event *)event, &datastore->ref, NULL, "%s", text);
-}
-
-void host_datastore_refresh(struct host *host, struct datastore *datastore)
-{
-    int64_t capacity = 0;
-    int64_t free_space = 0;
-    enum ManagedEntityStatus before = ManagedEntityStatus_unset;
-    space(datastore, &capacity, &free_space);
-    enum ManagedEntityStatus status = fullness(capacity, free_space);
-    vim_write_lock(host->server->inventory);
-    struct vim_object *object = vim_inventory_find_ref(host->server->inventory, &datastore->ref);
-    if (object != NULL) {
-        int64_t copy = capacity;
-        vim_set(object, "summary.capacity", &copy);
-        copy = free_space;
-        vim_set(object, "summary.freeSpace", &copy);
-        copy = free_space;
-        vim_set(object, "info.freeSpace", &copy);
-        struct {
-            bool set;
-            int64_t value;
-        } promised = {true, uncommitted(host, object)};
-        vim_set(object, "summary.uncommitted", &promised);
-        before = VIM_PROPERTIES(object, Datastore)->overallStatus;
-        vim_set_enum(object, "overallStatus", (int)status);
-    }
-    vim_write_unlock(host->server->inventory);
-    if (object != NULL && before != status) {
-        tell_fullness(host, datastore, status, capacity, free_space);
-    }
-}
-
-void host_datastores_refresh(struct host *host)
-{
-    g_mutex_lock(&host->lock);
-    g_autoptr(GPtrArray) all = g_ptr_array_copy(host->datastores, NULL, NULL);
-    g_mutex_unlock(&host->lock);
-    g_ptr_array_set_free_func(all, NULL); /* datastores live as long as the host */
-    for (guint i = 0; i < all->len; i++) {
-        host_datastore_refresh(host, g_ptr_array_index(all, i));
-    }
+    g_atomic_int_set(&datastore->accessible, 0);
+    (void)dup3(host->nowhere_fd, datastore->fd, O_CLOEXEC);
 }
 
 /* ---- the list --------------------------------------------------------------------------------------- */
@@ -277,157 +270,290 @@ void host_datastores_refresh(struct host *host)
 static int save(struct host *host)
 {
     g_autofree char *path = g_build_filename(host->state_dir, "datastores.json", NULL);
-    g_autoptr(GPtrArray) infos = g_ptr_array_new_with_free_func(vim_free);
+    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(vim_free);
     for (guint i = 0; i < host->datastores->len; i++) {
         const struct datastore *datastore = g_ptr_array_index(host->datastores, i);
-        struct LocalDatastoreInfo *info = LocalDatastoreInfo_new();
-        info->name = g_strdup(datastore->name);
-        info->path = g_strdup(datastore->path);
-        info->url = g_strdup(datastore->ref.id);
-        g_ptr_array_add(infos, info);
+        struct DatastoreInfo *info = info_of(datastore, datastore->ref.id);
+        g_ptr_array_add(entries, info);
+        if (datastore->nas != NULL) { /* how a volume is mounted follows it */
+            struct HostMountInfo *mount = HostMountInfo_new();
+            mount->path = g_strdup(datastore->path);
+            mount->accessMode = g_strdup(datastore->read_only ? "readOnly" : "readWrite");
+            g_ptr_array_add(entries, mount);
+        }
     }
-    return vim_store_save(path, infos);
+    return vim_store_save(path, entries);
 }
 
-static int open_folder(struct host *host, const char *id, const char *name, const char *path,
-                       struct datastore **ret)
+/* Not in any list yet. The volume is moved in. */
+static struct datastore *datastore_new(struct host *host, const char *id, const char *name, const char *path,
+                                       struct HostNasVolume *nas)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
     struct datastore *datastore = g_new0(struct datastore, 1);
     g_autofree char *browser = g_strdup_printf("%s-browser", id);
-    datastore->fd = fd;
+    datastore->fd = fcntl(host->nowhere_fd, F_DUPFD_CLOEXEC, 0);
     datastore->name = g_strdup(name);
-    datastore->path = g_strdup(path);
+    datastore->path = nas != NULL ? g_build_filename(host->state_dir, "mounts", id, NULL) : g_strdup(path);
     datastore->ref = vim_ref_make(&Datastore_type, id);
     datastore->browser = vim_ref_make(&HostDatastoreBrowser_type, browser);
+    datastore->nas = nas;
+    return datastore;
+}
+
+static void list_add(struct host *host, struct datastore *datastore)
+{
     g_mutex_lock(&host->lock);
     g_ptr_array_add(host->datastores, datastore);
     g_mutex_unlock(&host->lock);
-    *ret = datastore;
-    return 0;
 }
+
+/* Nobody finds it any more; who has it keeps it. */
+static void list_remove(struct host *host, struct datastore *datastore)
+{
+    guint index = 0;
+    g_mutex_lock(&host->lock);
+    if (g_ptr_array_find(host->datastores, datastore, &index)) {
+        g_ptr_array_add(host->former_datastores, g_ptr_array_steal_index(host->datastores, index));
+    }
+    g_mutex_unlock(&host->lock);
+}
+
+/* An id that no datastore has had since the start: "datastore-N". */
+static char *new_id(struct host *host)
+{
+    gint64 last = 0;
+    GPtrArray *const all[] = {host->datastores, host->former_datastores};
+    for (size_t k = 0; k < G_N_ELEMENTS(all); k++) {
+        for (guint i = 0; i < all[k]->len; i++) {
+            const struct datastore *datastore = g_ptr_array_index(all[k], i);
+            const char *dash = strrchr(datastore->ref.id, '-');
+            last = MAX(last, dash != NULL ? g_ascii_strtoll(dash + 1, NULL, 10) : 0);
+        }
+    }
+    return g_strdup_printf("datastore-%" G_GINT64_FORMAT, last + 1);
+}
+
+struct vim_fault *host_datastore_add(struct host *host, const char *name, const char *path,
+                                     struct HostNasVolume *nas, bool read_only, struct datastore **ret)
+{
+    g_autofree char *message = NULL;
+    struct vim_fault *fault = NULL;
+    g_mutex_lock(&host->datastore_list);
+    struct datastore *other = host_datastore(host, name);
+    if (other != NULL) {
+        g_mutex_unlock(&host->datastore_list);
+        vim_free(nas);
+        return fault_duplicate_name(name, other->ref, "there is a datastore named \"%s\"", name);
+    }
+    g_autofree char *id = new_id(host);
+    struct datastore *datastore = datastore_new(host, id, name, path, nas);
+    datastore->read_only = read_only;
+    int error = host_datastore_open(host, datastore, &message);
+    if (error != 0 && nas != NULL) {
+        fault = fault_nas_volume_not_mounted(name, nas->remoteHost, nas->remotePath, "%s:%s: %s",
+                                             nas->remoteHost, nas->remotePath, message);
+    } else if (error != 0) {
+        fault = host_file_fault(path, error, "the folder cannot be used");
+    } else {
+        datastore->accessible = 1;
+        datastore->recovered = 1;
+        list_add(host, datastore);
+        error = save(host);
+        fault = error == 0 ? NULL : host_state_fault(error, "the list of datastores");
+        if (error != 0) {
+            list_remove(host, datastore);
+            host_datastore_close(host, datastore);
+        }
+    }
+    if (fault != NULL && nas != NULL) {
+        g_autofree char *ignored = NULL;
+        (void)nas_unmount(datastore->path, true, &ignored);
+    }
+    if (fault == NULL) {
+        vim_write_lock(host->server->inventory);
+        show(host, datastore);
+        vim_write_unlock(host->server->inventory);
+        *ret = datastore;
+    } else if (error != 0 && !g_ptr_array_find(host->former_datastores, datastore, NULL)) {
+        datastore_free(datastore);
+    }
+    g_mutex_unlock(&host->datastore_list);
+    return fault;
+}
+
+/* The machines that have files on it, by name; NULL for none. */
+static char *users_of(struct host *host, const struct datastore *datastore)
+{
+    GString *names = NULL;
+    vim_read_lock(host->server->inventory);
+    const struct vim_object *object = vim_inventory_find_ref(host->server->inventory, &datastore->ref);
+    const struct Datastore *shown = object != NULL ? VIM_PROPERTIES(object, Datastore) : NULL;
+    for (uint32_t i = 0; shown != NULL && i < shown->vm.n; i++) {
+        const struct vim_object *vm = vim_inventory_find(host->server->inventory, shown->vm.items[i].id);
+        if (vm != NULL) {
+            names = names != NULL ? g_string_append(names, ", ") : g_string_new(NULL);
+            g_string_append(names, VIM_PROPERTIES(vm, VirtualMachine)->name);
+        }
+    }
+    vim_read_unlock(host->server->inventory);
+    return names != NULL ? g_string_free(names, FALSE) : NULL;
+}
+
+static struct vim_fault *check_no_users(struct host *host, const struct datastore *datastore)
+{
+    g_autofree char *users = users_of(host, datastore);
+    return users == NULL ? NULL
+                         : fault_resource_in_use("Datastore", datastore->name,
+                                                 "the datastore \"%s\" has virtual machines: %s",
+                                                 datastore->name, users);
+}
+
+/* Unmounts it, if it is mounted; nothing has changed when that does not go. */
+static struct vim_fault *let_go(struct host *host, struct datastore *datastore)
+{
+    g_autofree char *message = NULL;
+    bool was_accessible = g_atomic_int_get(&datastore->accessible) != 0;
+    host_datastore_close(host, datastore);
+    int error = datastore->nas != NULL ? nas_unmount(datastore->path, !was_accessible, &message) : 0;
+    if (error == 0) {
+        return NULL;
+    }
+    g_autofree char *ignored = NULL;
+    if (host_datastore_open(host, datastore, &ignored) == 0) {
+        g_atomic_int_set(&datastore->accessible, was_accessible);
+    }
+    return fault_resource_in_use("Datastore", datastore->name, "%s", message);
+}
+
+struct vim_fault *host_datastore_remove(struct host *host, struct datastore *datastore)
+{
+    g_mutex_lock(&host->datastore_list);
+    struct vim_fault *fault = g_ptr_array_find(host->datastores, datastore, NULL)
+                                  ? check_no_users(host, datastore)
+                                  : vim_call_gone(&datastore->ref);
+    if (fault == NULL) {
+        fault = let_go(host, datastore);
+    }
+    if (fault == NULL) {
+        list_remove(host, datastore);
+        int error = save(host);
+        if (error != 0) { /* the next start has it again, and so do we */
+            g_mutex_lock(&host->lock);
+            guint last = host->former_datastores->len - 1;
+            g_ptr_array_add(host->datastores, g_ptr_array_steal_index(host->former_datastores, last));
+            g_mutex_unlock(&host->lock);
+            fault = host_state_fault(error, "the list of datastores");
+        }
+    }
+    if (fault == NULL) {
+        vim_write_lock(host->server->inventory);
+        hide(host, datastore);
+        vim_write_unlock(host->server->inventory);
+        if (datastore->nas != NULL) {
+            g_autofree char *folder = g_strdup_printf("mounts/%s", datastore->ref.id);
+            (void)unlinkat(host->state_fd, folder, AT_REMOVEDIR);
+        }
+    }
+    g_mutex_unlock(&host->datastore_list);
+    return fault;
+}
+
+struct vim_fault *host_datastore_rename(struct host *host, struct datastore *datastore, const char *name)
+{
+    g_mutex_lock(&host->datastore_list);
+    const struct datastore *other = host_datastore(host, name);
+    char *before = datastore->name;
+    struct vim_fault *fault = check_no_users(host, datastore);
+    if (fault == NULL && other != NULL && other != datastore) {
+        fault = fault_duplicate_name(name, other->ref, "there is a datastore named \"%s\"", name);
+    }
+    if (fault == NULL) {
+        char *after = g_strdup(name);
+        g_atomic_pointer_set(&datastore->name, after);
+        int error = save(host);
+        if (error != 0) {
+            g_atomic_pointer_set(&datastore->name, before);
+            before = after;
+            fault = host_state_fault(error, "the list of datastores");
+        }
+        g_ptr_array_add(host->former_names, before); /* somebody may be reading it */
+    }
+    if (fault == NULL) {
+        vim_write_lock(host->server->inventory);
+        struct vim_object *object = vim_inventory_find_ref(host->server->inventory, &datastore->ref);
+        vim_set_text(object, "name", name);
+        vim_set_text(object, "summary.name", name);
+        vim_set_text(object, "info.name", name);
+        vim_write_unlock(host->server->inventory);
+    }
+    g_mutex_unlock(&host->datastore_list);
+    return fault;
+}
+
+/* ---- at the start ------------------------------------------------------------------------------------ */
 
 static int make_first(struct host *host, char **ret_message)
 {
     struct datastore *datastore = NULL;
     g_autofree char *path = g_build_filename(host->state_dir, "datastores", "datastore1", NULL);
     int error = file_mkdir(host->state_fd, "datastores/datastore1", 0755);
-    if (error == 0) {
-        error = open_folder(host, "datastore-1", "datastore1", path, &datastore);
-    }
-    if (error == 0) {
-        error = save(host);
-    }
     if (error != 0) {
         *ret_message = g_strdup_printf("%s: %s", path, g_strerror(-error));
         return error;
     }
-    show(host, datastore);
+    VIM_FAULT_AUTO fault = host_datastore_add(host, "datastore1", path, NULL, false, &datastore);
+    if (fault != NULL) {
+        *ret_message = g_strdup(fault->message);
+        return -EIO;
+    }
     return 0;
+}
+
+/* One of datastores.json; `mount` follows a volume. */
+static void load_one(struct host *host, const struct DatastoreInfo *info, const struct HostMountInfo *mount)
+{
+    g_autofree char *message = NULL;
+    struct HostNasVolume *nas = NULL;
+    const char *path = NULL;
+    if (vim_is_a(info, &NasDatastoreInfo_type)) {
+        nas = vim_copy(((const struct NasDatastoreInfo *)info)->nas);
+    } else {
+        path = ((const struct LocalDatastoreInfo *)info)->path;
+    }
+    struct datastore *datastore = datastore_new(host, info->url, info->name, path, nas);
+    datastore->read_only = mount != NULL && g_strcmp0(mount->accessMode, "readOnly") == 0;
+    if (host_datastore_open(host, datastore, &message) == 0) {
+        datastore->accessible = 1;
+        datastore->recovered = 1;
+    } else {
+        g_warning("datastore %s: %s", info->name, message);
+    }
+    list_add(host, datastore);
+    vim_write_lock(host->server->inventory);
+    show(host, datastore);
+    vim_write_unlock(host->server->inventory);
 }
 
 int host_datastores_load(struct host *host, char **ret_message)
 {
     g_autofree char *path = g_build_filename(host->state_dir, "datastores.json", NULL);
-    g_autoptr(GPtrArray) infos = NULL;
-    int error = vim_store_load(path, &infos, ret_message);
+    g_autoptr(GPtrArray) entries = NULL;
+    bool first = !g_file_test(path, G_FILE_TEST_EXISTS);
     host->datastores = g_ptr_array_new_with_free_func(datastore_free);
+    host->former_datastores = g_ptr_array_new_with_free_func(datastore_free);
+    host->former_names = g_ptr_array_new_with_free_func(g_free);
+    int error = make_nowhere(host);
     if (error != 0) {
+        *ret_message = g_strdup_printf("%s/mounts: %s", host->state_dir, g_strerror(-error));
         return error;
     }
-    vim_write_lock(host->server->inventory);
-    for (guint i = 0; i < infos->len; i++) {
-        const struct LocalDatastoreInfo *info = g_ptr_array_index(infos, i);
-        struct datastore *datastore = NULL;
-        int missing = open_folder(host, info->url, info->name, info->path, &datastore);
-        if (missing == 0) {
-            show(host, datastore);
-        } else {
-            g_warning("datastore %s: %s: %s", info->name, info->path, g_strerror(-missing));
+    error = vim_store_load(path, &entries, ret_message);
+    for (guint i = 0; error == 0 && i < entries->len; i++) {
+        const void *entry = g_ptr_array_index(entries, i);
+        const void *next = i + 1 < entries->len ? g_ptr_array_index(entries, i + 1) : NULL;
+        if (vim_is_a(entry, &DatastoreInfo_type)) {
+            load_one(host, entry, vim_is_a(next, &HostMountInfo_type) ? next : NULL);
         }
     }
-    if (infos->len == 0) {
-        error = make_first(host, ret_message);
-    }
-    vim_write_unlock(host->server->inventory);
-    return error;
+    return error == 0 && first ? make_first(host, ret_message) : error;
 }
-
-/* ---- methods ---------------------------------------------------------------------------------------- */
-
-static struct datastore *datastore_of_call(struct vim_call *call)
-{
-    struct host *host = call->server->hooks_data;
-    struct datastore *found = NULL;
-    g_mutex_lock(&host->lock);
-    for (guint i = 0; i < host->datastores->len && found == NULL; i++) {
-        struct datastore *datastore = g_ptr_array_index(host->datastores, i);
-        found = vim_ref_equal(&datastore->ref, &call->request.target) ? datastore : NULL;
-    }
-    g_mutex_unlock(&host->lock);
-    return found;
-}
-
-static struct vim_fault *refresh(struct vim_call *call, const struct RefreshDatastore_args *args)
-{
-    (void)args;
-    struct datastore *datastore = datastore_of_call(call);
-    if (datastore == NULL) {
-        return vim_call_gone(&call->request.target);
-    }
-    host_datastore_refresh(call->server->hooks_data, datastore);
-    return NULL;
-}
-
-const struct Datastore_methods host_datastore_methods = {
-    .RefreshDatastore = refresh,
-};
-
-/* Makes a folder that exists a datastore. */
-static struct vim_fault *create_local(struct vim_call *call, const struct CreateLocalDatastore_args *args,
-                                      struct CreateLocalDatastore_result *ret)
-{
-    struct host *host = call->server->hooks_data;
-    struct datastore *datastore = NULL;
-    DATASTORE_PATH_AUTO(parsed);
-    const char *rule = NULL;
-    g_autofree char *root = g_strdup_printf("[%s]", args->name);
-    if (datastore_path_parse(root, -1, &parsed, &rule) != 0 || !g_str_equal(parsed.datastore, args->name)) {
-        return fault_invalid_name(args->name, (struct vim_ref){0},
-                                  "name: \"%s\" cannot be a datastore's name", args->name);
-    }
-    if (!g_path_is_absolute(args->path)) {
-        return fault_invalid_argument("path", "path: \"%s\" is not an absolute path", args->path);
-    }
-    if (host_datastore(host, args->name) != NULL) {
-        return fault_duplicate_name(args->name, host_datastore(host, args->name)->ref,
-                                    "there is a datastore named \"%s\"", args->name);
-    }
-    g_mutex_lock(&host->registry);
-    g_autofree char *id = g_strdup_printf("datastore-%u", host->datastores->len + 1);
-    int error = open_folder(host, id, args->name, args->path, &datastore);
-    if (error == 0) {
-        error = save(host);
-        if (error != 0) {
-            g_mutex_lock(&host->lock);
-            g_ptr_array_remove(host->datastores, datastore);
-            g_mutex_unlock(&host->lock);
-        }
-    }
-    g_mutex_unlock(&host->registry);
-    if (error != 0) {
-        return host_file_fault(args->path, error, "the folder cannot be used");
-    }
-    vim_write_lock(host->server->inventory);
-    show(host, datastore);
-    vim_write_unlock(host->server->inventory);
-    ret->returnval = vim_ref_copy(&datastore->ref);
-    return NULL;
-}
-
-const struct HostDatastoreSystem_methods host_datastore_system_methods = {
-    .CreateLocalDatastore = create_local,
-};

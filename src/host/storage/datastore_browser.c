@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "host/storage/datastore_files.h"
+#include "host/vm/vmx.h"
 #include "vim/value.h"
 
 enum {
@@ -30,7 +31,7 @@ static const struct kind {
     const struct vim_type *info;
 } kinds[] = {
     {".vmx", &VmConfigFileQuery_type, &VmConfigFileInfo_type},
-    {".vmtx", &VmConfigFileQuery_type, &TemplateConfigFileInfo_type},
+    {".vmtx", &TemplateConfigFileQuery_type, &TemplateConfigFileInfo_type},
     {".vmdk", &VmDiskFileQuery_type, &VmDiskFileInfo_type},
     {".iso", &IsoImageFileQuery_type, &IsoImageFileInfo_type},
     {".flp", &FloppyImageFileQuery_type, &FloppyImageFileInfo_type},
@@ -109,16 +110,6 @@ static bool name_is_wanted(const struct HostDatastoreBrowserSearchSpec *spec, co
     return wanted;
 }
 
-static bool kind_is_wanted(const struct HostDatastoreBrowserSearchSpec *spec, const struct kind *kind)
-{
-    bool wanted = spec == NULL || spec->query.n == 0;
-    for (uint32_t i = 0; !wanted && i < spec->query.n; i++) {
-        const struct vim_type *query = spec->query.items[i]->vim_type;
-        wanted = query == &FileQuery_type || query == kind->query;
-    }
-    return wanted;
-}
-
 static const struct kind *kind_of(const char *name, bool is_folder)
 {
     if (is_folder) {
@@ -155,49 +146,208 @@ static const char *controller_type(const char *adapter_type)
                                                              : "VirtualLsiLogicController";
 }
 
-/* What the files of a disk say, if it is one of ours; the size is that of both. */
-static void describe_disk(const struct file_place *place, const struct FileQueryFlags *details,
-                          struct VmDiskFileInfo *info)
-{
+/* A file that may be wanted, and what its contents say as far as somebody has asked. */
+struct candidate {
+    const struct kind *kind;
+    const struct file_place *place; /* borrowed */
+    const struct stat *st;          /* borrowed */
+    bool has_disk;                  /* it is a disk, and `disk` says which; to be cleared */
     struct disk_image_info disk;
-    if (!disk_is_ours(place, &disk)) {
-        return;
+    int config_version; /* of a .vmx; 0 when it does not say */
+};
+
+static int read_config_version(const struct file_place *place)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *message = NULL;
+    struct vmx *vmx = NULL;
+    size_t length = 0;
+    if (file_read(place->datastore->fd, place->path, VMX_MAX_BYTES, &text, &length) != 0 ||
+        vmx_parse(text, length, &vmx, &message) != 0) {
+        return 0;
     }
-    info->diskType = g_strdup(VirtualDiskFlatVer2BackingInfo_type.name);
-    info->controllerType = g_strdup(controller_type(disk.adapter_type));
-    vim_set_optional(&info->capacityKb, disk.capacity_bytes / 1024);
-    vim_set_optional(&info->thin, disk.provisioning == DISK_IMAGE_THIN);
-    g_autofree char *data = datastore_path_format(place->datastore->name, disk.data_path);
-    vim_array_add_string(&info->diskExtents, data);
-    if (details->fileSize) {
-        vim_set_optional(&info->fileSize, disk.allocated_bytes);
+    const char *value = vmx_get(vmx, "config.version");
+    gint64 version = 0;
+    if (value == NULL || !g_ascii_string_to_signed(value, 10, 1, G_MAXINT32, &version, NULL)) {
+        version = 0;
     }
-    disk_image_info_clear(&disk);
+    vmx_free(vmx);
+    return (int)version;
 }
 
-static struct FileInfo *describe(const struct search *search, const struct kind *kind,
-                                 const struct file_place *place, const struct stat *st)
+/* Looks into the file, of a kind of which there is something to tell. What cannot be read has nothing to tell. */
+static void look_into(struct candidate *candidate)
+{
+    if (candidate->kind->query == &VmDiskFileQuery_type) {
+        candidate->has_disk = disk_is_ours(candidate->place, &candidate->disk);
+    } else if (candidate->kind->query == &VmConfigFileQuery_type ||
+               candidate->kind->query == &TemplateConfigFileQuery_type) {
+        candidate->config_version = read_config_version(candidate->place);
+    }
+}
+
+static bool has_number(const struct vim_array *numbers, int number)
+{
+    bool found = numbers->n == 0;
+    for (uint32_t i = 0; i < numbers->n && !found; i++) {
+        found = ((const int32_t *)numbers->items)[i] == number;
+    }
+    return found;
+}
+
+static bool has_name(const struct vim_array *names, const char *name)
+{
+    bool found = names->n == 0;
+    for (uint32_t i = 0; i < names->n && !found; i++) {
+        found = g_str_equal(((char *const *)names->items)[i], name);
+    }
+    return found;
+}
+
+static bool disk_passes(const struct VmDiskFileQueryFilter *filter, const struct candidate *candidate)
+{
+    const struct disk_image_info *disk = &candidate->disk;
+    bool thin = disk->provisioning == DISK_IMAGE_THIN;
+    return candidate->has_disk && (!filter->encrypted.set || !filter->encrypted.value) &&
+           (!filter->thin.set || filter->thin.value == thin) &&
+           has_name((const struct vim_array *)(const void *)&filter->diskType,
+                    VirtualDiskFlatVer2BackingInfo_type.name) &&
+           has_number((const struct vim_array *)(const void *)&filter->matchHardwareVersion,
+                      disk->hardware_version) &&
+           has_name((const struct vim_array *)(const void *)&filter->controllerType,
+                    controller_type(disk->adapter_type));
+}
+
+static bool config_passes(const struct VmConfigFileQueryFilter *filter, const struct candidate *candidate)
+{
+    return (!filter->encrypted.set || !filter->encrypted.value) &&
+           has_number((const struct vim_array *)(const void *)&filter->matchConfigVersion,
+                      candidate->config_version);
+}
+
+static bool query_selects(const struct FileQuery *query, const struct candidate *candidate)
+{
+    if (query->vim_type == &FileQuery_type) {
+        return true;
+    }
+    if (!vim_type_is(candidate->kind->query, query->vim_type)) { /* a template's is a machine's as well */
+        return false;
+    }
+    if (vim_is_a(query, &VmDiskFileQuery_type)) {
+        const struct VmDiskFileQueryFilter *filter = ((const struct VmDiskFileQuery *)query)->filter;
+        return filter == NULL || disk_passes(filter, candidate);
+    }
+    if (vim_is_a(query, &VmConfigFileQuery_type)) {
+        const struct VmConfigFileQueryFilter *filter = ((const struct VmConfigFileQuery *)query)->filter;
+        return filter == NULL || config_passes(filter, candidate);
+    }
+    return true;
+}
+
+/* Whether to look into files of this kind: names alone need none. */
+static bool may_be_wanted(const struct HostDatastoreBrowserSearchSpec *spec, const struct kind *kind)
+{
+    bool wanted = spec != NULL && spec->query.n == 0 && spec->details != NULL && spec->details->fileType;
+    for (uint32_t i = 0; spec != NULL && i < spec->query.n && !wanted; i++) {
+        const struct vim_type *query = spec->query.items[i]->vim_type;
+        wanted = query == &FileQuery_type || vim_type_is(kind->query, query);
+    }
+    return wanted;
+}
+
+/* Whether a search wants it; *ret_query is the query of its own kind that selects it, or NULL. */
+static bool is_wanted(const struct HostDatastoreBrowserSearchSpec *spec, const struct candidate *candidate,
+                      const struct FileQuery **ret_query)
+{
+    bool wanted = spec == NULL || spec->query.n == 0;
+    *ret_query = NULL;
+    for (uint32_t i = 0; spec != NULL && i < spec->query.n && *ret_query == NULL; i++) {
+        const struct FileQuery *query = spec->query.items[i];
+        if (query_selects(query, candidate)) {
+            wanted = true;
+            *ret_query = query->vim_type != &FileQuery_type ? query : NULL;
+        }
+    }
+    return wanted;
+}
+
+/* All that there is to tell of a disk, for who has not said what he wants of disks. */
+static const struct VmDiskFileQueryFlags all_of_disks = {
+    .diskType = true,
+    .capacityKb = true,
+    .hardwareVersion = true,
+    .controllerType = {true, true},
+    .diskExtents = {true, true},
+    .thin = {true, true},
+};
+
+/* What the files of a disk say, if it is one of ours; the size is that of both. */
+static void describe_disk(const struct candidate *candidate, const struct FileQueryFlags *details,
+                          const struct VmDiskFileQuery *query, struct VmDiskFileInfo *info)
+{
+    static const struct VmDiskFileQueryFlags none;
+    const struct VmDiskFileQueryFlags *flags = &all_of_disks;
+    const struct disk_image_info *disk = &candidate->disk;
+    if (query != NULL) {
+        flags = query->details != NULL ? query->details : &none;
+    }
+    if (flags->diskType) {
+        info->diskType = g_strdup(VirtualDiskFlatVer2BackingInfo_type.name);
+    }
+    if (flags->capacityKb) {
+        vim_set_optional(&info->capacityKb, disk->capacity_bytes / 1024);
+    }
+    if (flags->hardwareVersion && disk->hardware_version != 0) {
+        vim_set_optional(&info->hardwareVersion, disk->hardware_version);
+    }
+    if (flags->controllerType.set && flags->controllerType.value) {
+        info->controllerType = g_strdup(controller_type(disk->adapter_type));
+    }
+    if (flags->thin.set && flags->thin.value) {
+        vim_set_optional(&info->thin, disk->provisioning == DISK_IMAGE_THIN);
+    }
+    if (flags->diskExtents.set && flags->diskExtents.value) {
+        g_autofree char *data = datastore_path_format(candidate->place->datastore->name, disk->data_path);
+        vim_array_add_string(&info->diskExtents, data);
+    }
+    if (details != NULL && details->fileSize) {
+        vim_set_optional(&info->fileSize, disk->allocated_bytes);
+    }
+}
+
+static void describe_config(const struct candidate *candidate, const struct VmConfigFileQuery *query,
+                            struct VmConfigFileInfo *info)
+{
+    bool wanted = query == NULL || (query->details != NULL && query->details->configVersion);
+    if (wanted && candidate->config_version != 0) {
+        vim_set_optional(&info->configVersion, candidate->config_version);
+    }
+}
+
+static struct FileInfo *describe(const struct search *search, const struct candidate *candidate,
+                                 const struct FileQuery *query)
 {
     const struct HostDatastoreBrowserSearchSpec *spec = search->spec;
     const struct FileQueryFlags *details = spec != NULL ? spec->details : NULL;
     /* Who asks for certain kinds is shown them as such. */
     bool typed = spec != NULL && (spec->query.n > 0 || (details != NULL && details->fileType));
-    struct FileInfo *info = vim_new(typed ? kind->info : &FileInfo_type);
-    info->path = g_strdup(datastore_path_basename(place->path));
-    if (details == NULL) {
-        return info;
+    struct FileInfo *info = vim_new(typed ? candidate->kind->info : &FileInfo_type);
+    info->path = g_strdup(datastore_path_basename(candidate->place->path));
+    if (details != NULL && details->fileSize) {
+        vim_set_optional(&info->fileSize, (int64_t)candidate->st->st_size);
     }
-    if (details->fileSize) {
-        vim_set_optional(&info->fileSize, (int64_t)st->st_size);
+    if (details != NULL && details->modification) {
+        info->modification =
+            (int64_t)candidate->st->st_mtim.tv_sec * 1000000 + candidate->st->st_mtim.tv_nsec / 1000;
     }
-    if (details->modification) {
-        info->modification = (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000;
+    if (details != NULL && details->fileOwner) {
+        info->owner = owner_name(candidate->st->st_uid);
     }
-    if (details->fileOwner) {
-        info->owner = owner_name(st->st_uid);
-    }
-    if (vim_is_a(info, &VmDiskFileInfo_type)) {
-        describe_disk(place, details, (struct VmDiskFileInfo *)info);
+    if (vim_is_a(info, &VmDiskFileInfo_type) && candidate->has_disk) {
+        describe_disk(candidate, details, (const struct VmDiskFileQuery *)query,
+                      (struct VmDiskFileInfo *)info);
+    } else if (vim_is_a(info, &VmConfigFileInfo_type)) {
+        describe_config(candidate, (const struct VmConfigFileQuery *)query, (struct VmConfigFileInfo *)info);
     }
     return info;
 }
@@ -288,12 +438,27 @@ static struct vim_fault *search_folder(struct search *search, const char *path, 
 static void search_entry(const struct search *search, const struct entry *entry, const char *path,
                          struct HostDatastoreBrowserSearchResults *results)
 {
-    const struct kind *kind = kind_of(entry->name, S_ISDIR(entry->st.st_mode));
-    if (kind_is_wanted(search->spec, kind) && name_is_wanted(search->spec, entry->name)) {
-        FILE_PLACE_AUTO(place);
-        place.datastore = search->place.datastore;
-        place.path = g_strdup(path);
-        vim_array_add_object(&results->file, describe(search, kind, &place, &entry->st));
+    const struct HostDatastoreBrowserSearchSpec *spec = search->spec;
+    const struct FileQuery *query = NULL;
+    FILE_PLACE_AUTO(place);
+    if (!name_is_wanted(spec, entry->name)) {
+        return;
+    }
+    place.datastore = search->place.datastore;
+    place.path = g_strdup(path);
+    struct candidate candidate = {
+        .kind = kind_of(entry->name, S_ISDIR(entry->st.st_mode)),
+        .place = &place,
+        .st = &entry->st,
+    };
+    if (may_be_wanted(spec, candidate.kind)) {
+        look_into(&candidate);
+    }
+    if (is_wanted(spec, &candidate, &query)) {
+        vim_array_add_object(&results->file, describe(search, &candidate, query));
+    }
+    if (candidate.has_disk) {
+        disk_image_info_clear(&candidate.disk);
     }
 }
 
@@ -405,7 +570,20 @@ static struct vim_fault *search_all(struct vim_call *call,
     return search_start(call, args->datastorePath, args->searchSpec, true, &ret->returnval);
 }
 
+/* One file, at once; its disk's data go with it. */
+static struct vim_fault *delete_file(struct vim_call *call, const struct DeleteFile_args *args)
+{
+    FILE_PLACE_AUTO(place);
+    struct vim_fault *fault = file_place_of_call(call, args->datastorePath, "datastorePath", NULL,
+                                                 VIM_PRIVILEGE_DATASTORE_DELETE_FILE, &place);
+    if (fault == NULL) {
+        fault = file_place_check_target(&place, "datastorePath");
+    }
+    return fault != NULL ? fault : file_delete(call->server->hooks_data, &place, false);
+}
+
 const struct HostDatastoreBrowser_methods host_datastore_browser_methods = {
+    .DeleteFile = delete_file,
     .SearchDatastore_Task = search_one,
     .SearchDatastoreSubFolders_Task = search_all,
 };

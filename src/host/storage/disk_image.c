@@ -222,6 +222,14 @@ int disk_image_open(int dir_fd, const char *path, bool read_only, int *ret_fd, c
     return 0;
 }
 
+static int64_t ddb_number(const struct vmdk *vmdk, const char *key, gint64 max)
+{
+    const char *text = vmdk_get_ddb(vmdk, key);
+    gint64 number = 0;
+
+    return text != NULL && g_ascii_string_to_signed(text, 10, 1, max, &number, NULL) ? number : 0;
+}
+
 int disk_image_get_info(int dir_fd, const char *path, struct disk_image_info *ret, char **ret_message)
 {
     g_autoptr(vmdk) vmdk = NULL;
@@ -255,6 +263,7 @@ int disk_image_get_info(int dir_fd, const char *path, struct disk_image_info *re
     g_snprintf(info.content_id, sizeof(info.content_id), "%08x", vmdk->cid);
     adapter = vmdk_get_ddb(vmdk, "adapterType");
     info.adapter_type = g_strdup(adapter != NULL ? adapter : "");
+    info.hardware_version = (int)ddb_number(vmdk, "virtualHWVersion", G_MAXINT32);
     info.data_path = g_steal_pointer(&data_path);
     if (vmdk->parent_file_hint != NULL) {
         info.parent_path = datastore_path_join(folder, vmdk->parent_file_hint);
@@ -683,14 +692,6 @@ int disk_image_set_uuid(int dir_fd, const char *path, const char *uuid, char **r
 }
 
 /* --- asking --- */
-
-static int64_t ddb_number(const struct vmdk *vmdk, const char *key, gint64 max)
-{
-    const char *text = vmdk_get_ddb(vmdk, key);
-    gint64 number = 0;
-
-    return text != NULL && g_ascii_string_to_signed(text, 10, 1, max, &number, NULL) ? number : 0;
-}
 
 int disk_image_get_geometry(int dir_fd, const char *path, struct disk_image_geometry *ret, char **ret_message)
 {

@@ -42,12 +42,13 @@ struct disk_image_info {
     int64_t capacity_bytes;  /* what a guest sees */
     int64_t allocated_bytes; /* what the two files take on the datastore */
     enum disk_image_provisioning provisioning;
-    const char *format; /* of the data: "qcow2" or "raw" */
-    char uuid[37];      /* as the VI API writes it; "" for none */
-    char content_id[9]; /* the CID, eight hex digits */
-    char *data_path;    /* owned: the data's path on the datastore */
-    char *adapter_type; /* owned: "lsilogic"; "" when the descriptor does not say */
-    char *parent_path;  /* owned: the parent's descriptor on the datastore, or NULL */
+    const char *format;   /* of the data: "qcow2" or "raw" */
+    char uuid[37];        /* as the VI API writes it; "" for none */
+    char content_id[9];   /* the CID, eight hex digits */
+    char *data_path;      /* owned: the data's path on the datastore */
+    char *adapter_type;   /* owned: "lsilogic"; "" when the descriptor does not say */
+    int hardware_version; /* of the virtual hardware that it was made for; 0 when the descriptor does not say */
+    char *parent_path;    /* owned: the parent's descriptor on the datastore, or NULL */
 };
 
 /* A UUID for a new disk, as the VI API writes it. */

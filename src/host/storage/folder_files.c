@@ -243,10 +243,7 @@ static void list_datastores(struct visit *visit)
 {
     struct host *host = visit->host;
     struct buffer page = BUFFER_INIT;
-    g_mutex_lock(&host->lock);
-    g_autoptr(GPtrArray) datastores = g_ptr_array_copy(host->datastores, NULL, NULL);
-    g_mutex_unlock(&host->lock);
-    g_ptr_array_set_free_func(datastores, NULL); /* they live as long as the host */
+    g_autoptr(GPtrArray) datastores = host_datastores_copy(host);
     append_head(&page, "Datastores of " HOST_DATACENTER_ID);
     for (guint i = 0; i < datastores->len; i++) {
         const struct datastore *datastore = g_ptr_array_index(datastores, i);

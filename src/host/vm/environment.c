@@ -269,12 +269,10 @@ static void add_named(void *array, struct VirtualMachineTargetInfo *info, const 
 
 static void add_datastores(struct host *host, struct ConfigTarget *target)
 {
-    g_mutex_lock(&host->lock);
-    guint n = host->datastores->len;
-    g_mutex_unlock(&host->lock);
+    g_autoptr(GPtrArray) all = host_datastores_copy(host);
     vim_read_lock(host->server->inventory);
-    for (guint i = 0; i < n; i++) {
-        const struct datastore *datastore = g_ptr_array_index(host->datastores, i);
+    for (guint i = 0; i < all->len; i++) {
+        const struct datastore *datastore = g_ptr_array_index(all, i);
         struct vim_object *object = vim_inventory_find_ref(host->server->inventory, &datastore->ref);
         if (object == NULL) {
             continue;
@@ -285,7 +283,7 @@ static void add_datastores(struct host *host, struct ConfigTarget *target)
         info->capability = vim_copy(shown->capability);
         info->maxFileSize = shown->info != NULL ? shown->info->maxFileSize : 0;
         vim_set_optional(&info->maxVirtualDiskCapacity, INT64_C(62) << 40);
-        info->mode = g_strdup("readWrite");
+        info->mode = g_strdup(datastore->read_only ? "readOnly" : "readWrite");
         add_named(&target->datastore, (struct VirtualMachineTargetInfo *)info, datastore->name);
     }
     vim_read_unlock(host->server->inventory);

@@ -12,10 +12,11 @@
  *   snapshot  snapshot_journal.c reads it, when the machines that run have been adopted
  *
  * If we die in between, the next start finds the journal and the state of the commit, and removes what
- * belongs to neither.
+ * belongs to neither. A journal about a datastore that cannot be reached then waits until it can, as late-<id>.json.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@
 #include "vim/value.h"
 
 #define JOURNAL_DIR "journal"
+/* of the names of journals whose files could not be reached at the start */
+#define LATE_PREFIX "late-"
 
 static const char *const kind_names[] = {
     [JOURNAL_CREATE] = "create", [JOURNAL_DISKS] = "disks",       [JOURNAL_DESTROY] = "destroy",
@@ -64,6 +67,16 @@ int journal_end(struct host *host, const char *vm_id)
     g_autofree char *name = journal_name(vm_id);
     int error = file_remove(host->state_fd, name);
     return error == -ENOENT ? 0 : error;
+}
+
+/* Whether a journal's "[ds] path" cannot be looked at for now. */
+static bool is_out_of_reach(struct host *host, const char *text)
+{
+    DATASTORE_PATH_AUTO(path);
+    const char *rule = NULL;
+    const struct datastore *datastore =
+        datastore_path_parse(text, -1, &path, &rule) == 0 ? host_datastore(host, path.datastore) : NULL;
+    return datastore != NULL && !g_atomic_int_get(&datastore->accessible);
 }
 
 /* Removes a folder when it is empty, or a file and what a crash in the middle of writing it has left. */
@@ -172,9 +185,20 @@ int journal_read(struct host *host, const char *vm_id, enum journal_kind *ret_ki
     return -EINVAL;
 }
 
+/* Keeps a journal for journal_recover_late, under a name that no operation of this run has. */
+static void put_off(struct host *host, const char *name)
+{
+    g_autofree char *from = g_build_filename(JOURNAL_DIR, name, NULL);
+    g_autofree char *to = g_strdup_printf(JOURNAL_DIR "/" LATE_PREFIX "%s", name);
+    if (!g_str_has_prefix(name, LATE_PREFIX) && renameat(host->state_fd, from, host->state_fd, to) != 0) {
+        g_warning("%s: %s", from, g_strerror(errno));
+    }
+}
+
 static void recover_one(struct host *host, const char *name)
 {
-    g_autofree char *id = g_strndup(name, strlen(name) - strlen(".json"));
+    g_autofree char *journal = g_strndup(name, strlen(name) - strlen(".json"));
+    const char *id = g_str_has_prefix(name, LATE_PREFIX) ? journal + strlen(LATE_PREFIX) : journal;
     g_autofree char *path = g_build_filename(host->state_dir, JOURNAL_DIR, name, NULL);
     g_autofree char *message = NULL;
     g_autoptr(GPtrArray) pairs = NULL;
@@ -193,6 +217,14 @@ static void recover_one(struct host *host, const char *name)
     if (snapshot && registered) {
         return;
     }
+    bool reachable = !is_out_of_reach(host, head->value);
+    for (guint i = 0; i < paths->len && reachable; i++) {
+        reachable = !is_out_of_reach(host, g_ptr_array_index(paths, i));
+    }
+    if (!reachable) {
+        put_off(host, name);
+        return;
+    }
     if (g_str_equal(head->key, kind_names[JOURNAL_FILES])) {
         for (guint i = 0; i < paths->len; i++) {
             remove_unfinished(host, g_ptr_array_index(paths, i));
@@ -202,20 +234,30 @@ static void recover_one(struct host *host, const char *name)
     } else if (!registered && !snapshot) {
         journal_remove_files(host, paths);
     }
-    (void)journal_end(host, id); /* tried again at the next start */
+    (void)journal_end(host, journal); /* tried again at the next start */
 }
 
-void journal_recover(struct host *host)
+static void recover(struct host *host, bool late)
 {
     g_autofree char *folder = g_build_filename(host->state_dir, JOURNAL_DIR, NULL);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *name = NULL;
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        if (g_str_has_suffix(name, ".json")) {
+        if (g_str_has_suffix(name, ".json") && (!late || g_str_has_prefix(name, LATE_PREFIX))) {
             recover_one(host, name);
-        } else if (g_str_has_suffix(name, FILE_NEW_SUFFIX)) {
+        } else if (!late && g_str_has_suffix(name, FILE_NEW_SUFFIX)) {
             g_autofree char *path = g_build_filename(JOURNAL_DIR, name, NULL);
             (void)file_remove(host->state_fd, path); /* its operation had not begun */
         }
     }
+}
+
+void journal_recover(struct host *host)
+{
+    recover(host, false);
+}
+
+void journal_recover_late(struct host *host)
+{
+    recover(host, true);
 }

@@ -142,6 +142,35 @@ static void remove_unfinished(struct host *host, const char *id, const char *vmx
     }
 }
 
+/* What a crash left of a machine, and of an operation on its snapshots. */
+static void tidy(struct host *host, const char *id, const char *vmx_path)
+{
+    remove_unfinished(host, id, vmx_path);
+    VM_AUTO vm = vm_find(host, id);
+    if (vm_power_state(vm) != VirtualMachinePowerState_poweredOn) {
+        snapshot_recover(vm);
+    }
+}
+
+static void set_connection(struct host *host, const char *id, enum VirtualMachineConnectionState state)
+{
+    vim_write_lock(host->server->inventory);
+    struct vim_object *object = vim_inventory_find(host->server->inventory, id);
+    if (object != NULL) {
+        vim_set_enum(object, "runtime.connectionState", (int)state);
+        vim_set_enum(object, "summary.runtime.connectionState", (int)state);
+    }
+    vim_write_unlock(host->server->inventory);
+}
+
+static void show_suspended(struct vm *vm)
+{
+    g_autofree char *state = vm_load_key(vm->host, vm->vmx_path, "checkpoint.vmState");
+    if (state != NULL && state[0] != '\0') {
+        vm_set_power_state(vm, VirtualMachinePowerState_suspended);
+    }
+}
+
 static void show_one(struct host *host, const char *id, const char *vmx_path)
 {
     struct VirtualMachineConfigInfo *config = NULL;
@@ -154,18 +183,57 @@ static void show_one(struct host *host, const char *id, const char *vmx_path)
     VM_AUTO vm = vm_show(host, id, vmx_path, config);
     if (readable) {
         snapshot_show(vm);
-    }
-    if (!readable) {
-        vim_write_lock(host->server->inventory);
-        struct vim_object *object = vim_inventory_find(host->server->inventory, id);
-        vim_set_enum(object, "runtime.connectionState", VirtualMachineConnectionState_inaccessible);
-        vim_set_enum(object, "summary.runtime.connectionState", VirtualMachineConnectionState_inaccessible);
-        vim_write_unlock(host->server->inventory);
+        show_suspended(vm);
     } else {
-        g_autofree char *state = vm_load_key(host, vmx_path, "checkpoint.vmState");
-        if (state != NULL && state[0] != '\0') {
-            vm_set_power_state(vm, VirtualMachinePowerState_suspended);
+        set_connection(host, id, VirtualMachineConnectionState_inaccessible);
+    }
+}
+
+/* The same for one that has been shown without its .vmx, and may run. */
+static void show_again(struct host *host, const char *id, const char *vmx_path)
+{
+    struct VirtualMachineConfigInfo *config = NULL;
+    VM_AUTO vm = vm_find(host, id);
+    VIM_FAULT_AUTO accessible = vm != NULL ? vm_require_accessible(vm) : NULL;
+    if (vm == NULL || accessible == NULL) {
+        return;
+    }
+    VIM_FAULT_AUTO fault = vm_load(host, vmx_path, &config);
+    if (fault != NULL) {
+        g_warning("%s: %s: %s", id, vmx_path, fault->message);
+        return;
+    }
+    vm_set_config(vm, config);
+    snapshot_show(vm);
+    set_connection(host, id, VirtualMachineConnectionState_connected);
+    if (vm_power_state(vm) == VirtualMachinePowerState_poweredOn) {
+        vm_adopted(vm);
+    } else {
+        show_suspended(vm);
+    }
+    tidy(host, id, vmx_path);
+}
+
+void registry_show_late(struct host *host, const struct datastore *datastore)
+{
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free); /* id, path, id, path ... */
+    GHashTableIter iter;
+    gpointer id;
+    gpointer vmx_path;
+    g_mutex_lock(&host->registry);
+    g_hash_table_iter_init(&iter, host->registered);
+    while (g_hash_table_iter_next(&iter, &id, &vmx_path)) {
+        DATASTORE_PATH_AUTO(path);
+        const char *rule = NULL;
+        if (datastore_path_parse(vmx_path, -1, &path, &rule) == 0 &&
+            g_str_equal(path.datastore, datastore->name)) {
+            g_ptr_array_add(found, g_strdup(id));
+            g_ptr_array_add(found, g_strdup(vmx_path));
         }
+    }
+    g_mutex_unlock(&host->registry);
+    for (guint i = 0; i + 1 < found->len; i += 2) {
+        show_again(host, g_ptr_array_index(found, i), g_ptr_array_index(found, i + 1));
     }
 }
 
@@ -191,10 +259,6 @@ void registry_show(struct host *host)
     }
     g_hash_table_iter_init(&iter, host->registered);
     while (g_hash_table_iter_next(&iter, &id, &vmx_path)) {
-        remove_unfinished(host, id, vmx_path);
-        VM_AUTO vm = vm_find(host, id);
-        if (vm_power_state(vm) != VirtualMachinePowerState_poweredOn) {
-            snapshot_recover(vm);
-        }
+        tidy(host, id, vmx_path);
     }
 }

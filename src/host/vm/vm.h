@@ -234,6 +234,8 @@ int journal_end(struct host *host, const char *vm_id);
 void journal_remove_files(struct host *host, GPtrArray *paths);
 /* At start, when the list of registered machines is known and before any is shown. */
 void journal_recover(struct host *host);
+/* When another datastore can be reached than at the start: does what had to wait for it. */
+void journal_recover_late(struct host *host);
 
 /* ---- registry.c: which machines there are ----------------------------------------------------------- */
 
@@ -245,6 +247,8 @@ struct vim_fault *registry_add(struct host *host, const char *id, const char *vm
 struct vim_fault *registry_remove(struct host *host, const char *id);
 /* Shows all registered machines, and finds those that run. */
 void registry_show(struct host *host);
+/* Reads those whose .vmx is on a datastore that can be reached only now. */
+void registry_show_late(struct host *host, const struct datastore *datastore);
 /* The machine whose .vmx this is, with a reference, or NULL. */
 struct vm *registry_find_path(struct host *host, const char *vmx_path);
 
