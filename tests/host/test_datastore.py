@@ -724,6 +724,12 @@ class Folder(DatastoreTest):
         self.assertEqual(b"one two " + data, self.on_disk("chunked").read_bytes())
         self.assertEqual(["Authorization", "Cookie", "chunked", "empty"], self.names())
 
+    def test_the_datacenter_may_be_a_path(self) -> None:
+        self.on_disk("f").write_bytes(b"x")
+        for datacenter, status in (("ha-datacenter", 200), ("/ha-datacenter", 200), ("//ha-datacenter", 404), ("other", 404)):
+            url = f"/folder/{quote(self.folder)}/f?dcPath={datacenter}&dsName={DS}"
+            self.assertEqual(status, self.status("GET", url), datacenter)
+
     def test_put_makes_the_folders_above(self) -> None:
         self.assertEqual(201, self.status("PUT", self.url("new/er/f"), body=b"x"))
         self.assertEqual(b"x", self.on_disk("new/er/f").read_bytes())

@@ -20,8 +20,14 @@ NOT_IN_TABLES: dict[str, str] = {
     "RuntimeFault": "made in VmomiSupport.py",
 }
 
-# What differs, in the comparison's words -> why. At present nothing does.
+CENTER = "a single host has no such object, but clients name the type to it"
+# What differs, in the comparison's words -> why.
 DEVIATIONS: dict[str, str] = {
+    "ClusterComputeResource.configuration: required, but missing": CENTER,
+    "DistributedVirtualPortgroup.config: required, but missing": CENTER,
+    "DistributedVirtualSwitch.capability: required, but missing": CENTER,
+    "DistributedVirtualSwitch.config: required, but missing": CENTER,
+    "DistributedVirtualSwitch.summary: required, but missing": CENTER,
 }
 
 

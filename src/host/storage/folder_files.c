@@ -161,7 +161,9 @@ static struct refusal authenticate(struct visit *visit)
 /* Finds the datastore and checks the privilege on it. After authenticate: a stranger learns of nothing. */
 static struct refusal enter(struct visit *visit, enum vim_privilege privilege)
 {
-    if (visit->datacenter != NULL && !g_str_equal(visit->datacenter, HOST_DATACENTER_ID)) {
+    /* Its inventory path: with the slash of the root folder, or without. */
+    const char *datacenter = visit->datacenter;
+    if (datacenter != NULL && !g_str_equal(datacenter + (datacenter[0] == '/'), HOST_DATACENTER_ID)) {
         return refuse(404, "there is no datacenter of this name");
     }
     if (visit->datastore_name == NULL) {
