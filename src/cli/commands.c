@@ -52,6 +52,14 @@ static const struct cli_option yes_options[] = {
     {0},
 };
 
+static const struct cli_option datastore_add_options[] = {
+    {"folder", "PATH", CLI_WORD_TEXT, false, "a folder that is there, on the host"},
+    {"nfs", "SERVER:/PATH", CLI_WORD_TEXT, false, "a folder of an NFS server"},
+    {"glusterfs", "SERVER:/VOLUME", CLI_WORD_TEXT, false, "a GlusterFS volume"},
+    {"read-only", NULL, 0, false, "mount it for reading only"},
+    {0},
+};
+
 static const struct cli_option disk_create_options[] = {
     {"type", "TYPE", CLI_WORD_TEXT, false, "thin, thick, eager or flat (default: thin)"},
     {0},
@@ -300,6 +308,24 @@ const struct cli_command cli_commands[] = {
      cli_run_license_remove},
 
     {"datastore list", "show all datastores", NULL, {{0}}, NULL, cli_run_datastore_list},
+    {"datastore add",
+     "make a folder of the host, or a file server's, a datastore",
+     "One of --folder, --nfs and --glusterfs says where it is.",
+     {{"NAME", CLI_WORD_TEXT, false, false}},
+     datastore_add_options,
+     cli_run_datastore_add},
+    {"datastore rename",
+     "give a datastore without virtual machines another name",
+     NULL,
+     {{"DATASTORE", CLI_WORD_DATASTORE, false, false}, {"NAME", CLI_WORD_TEXT, false, false}},
+     NULL,
+     cli_run_datastore_rename},
+    {"datastore remove",
+     "forget a datastore without virtual machines; its files stay",
+     NULL,
+     {{"DATASTORE", CLI_WORD_DATASTORE, false, false}},
+     NULL,
+     cli_run_datastore_remove},
     {"datastore ls",
      "show the files in a folder",
      NULL,

@@ -68,6 +68,9 @@ int cli_run_license_remove(struct cli *cli, const struct cli_arguments *argument
 
 /* run_datastore.c */
 int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_add(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_rename(struct cli *cli, const struct cli_arguments *arguments);
+int cli_run_datastore_remove(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_ls(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_put(struct cli *cli, const struct cli_arguments *arguments);
 int cli_run_datastore_get(struct cli *cli, const struct cli_arguments *arguments);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * datastore list, ls, put, get, mkdir, rm.
+ * datastore list, add, rename, remove, ls, put, get, mkdir, rm.
  */
 #include <string.h>
 
@@ -11,6 +11,7 @@
 #include "cli/js.h"
 #include "cli/objects.h"
 #include "cli/run.h"
+#include "cli/run_host.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -77,6 +78,96 @@ int cli_run_datastore_list(struct cli *cli, const struct cli_arguments *argument
     }
     cli_table_print(table, cli->out);
     return CLI_OK;
+}
+
+/* ---- add, rename, remove -------------------------------------------------------------------------- */
+
+static int add_folder(struct cli *cli, json_object *system, const char *name, const char *path)
+{
+    return cli_client_call(cli->client, system, "CreateLocalDatastore",
+                           js_object(NULL, "name:s", name, "path:s", path, NULL), NULL, &cli->error);
+}
+
+/* source: "server:/folder"; an address with colons is in brackets. */
+static int add_volume(struct cli *cli, json_object *system, const struct cli_arguments *arguments,
+                      const char *type, const char *source)
+{
+    const char *split = strstr(source, ":/");
+    if (split == NULL || split == source) {
+        return cli_error_set(&cli->error, CLI_USAGE, "\"%s\" is not SERVER:/PATH", source);
+    }
+    bool brackets = source[0] == '[' && split[-1] == ']';
+    g_autofree char *server = brackets ? g_strndup(source + 1, (size_t)(split - source - 2))
+                                       : g_strndup(source, (size_t)(split - source));
+    json_object *spec =
+        js_object("HostNasVolumeSpec", "remoteHost:s", server, "remotePath:s", split + 1, "localPath:s",
+                  cli_word(arguments, 0), "accessMode:s",
+                  cli_flag(arguments, "read-only") ? "readOnly" : "readWrite", "type:s", type, NULL);
+    return cli_client_call(cli->client, system, "CreateNasDatastore", js_object(NULL, "spec:o", spec, NULL),
+                           NULL, &cli->error);
+}
+
+/* What all three tell programs. */
+static int tell_name(struct cli *cli, int code, const char *name)
+{
+    if (code == CLI_OK && cli->json) {
+        cli_print_json(cli, js_object(NULL, "name:s", name, NULL));
+    }
+    return code;
+}
+
+int cli_run_datastore_add(struct cli *cli, const struct cli_arguments *arguments)
+{
+    const char *folder = cli_option(arguments, "folder");
+    const char *nfs = cli_option(arguments, "nfs");
+    const char *glusterfs = cli_option(arguments, "glusterfs");
+    g_autoptr(json_object) system = NULL;
+    if ((folder != NULL) + (nfs != NULL) + (glusterfs != NULL) != 1) {
+        return cli_error_set(&cli->error, CLI_USAGE, "give one of --folder, --nfs and --glusterfs");
+    }
+    if (folder != NULL && cli_flag(arguments, "read-only")) {
+        return cli_error_set(&cli->error, CLI_USAGE, "--read-only is for file servers");
+    }
+    int code = cli_host_property(cli, "configManager.datastoreSystem", NULL, &system);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (folder != NULL) {
+        code = add_folder(cli, system, cli_word(arguments, 0), folder);
+    } else {
+        code = add_volume(cli, system, arguments, nfs != NULL ? "NFS" : "GLUSTERFS",
+                          nfs != NULL ? nfs : glusterfs);
+    }
+    return tell_name(cli, code, cli_word(arguments, 0));
+}
+
+int cli_run_datastore_rename(struct cli *cli, const struct cli_arguments *arguments)
+{
+    g_autoptr(json_object) datastore = NULL;
+    int code = cli_connect(cli);
+    if (code == CLI_OK) {
+        code = cli_find_datastore(cli, cli_word(arguments, 0), &datastore);
+    }
+    if (code == CLI_OK) {
+        code = cli_client_call(cli->client, datastore, "RenameDatastore",
+                               js_object(NULL, "newName:s", cli_word(arguments, 1), NULL), NULL, &cli->error);
+    }
+    return tell_name(cli, code, cli_word(arguments, 1));
+}
+
+int cli_run_datastore_remove(struct cli *cli, const struct cli_arguments *arguments)
+{
+    g_autoptr(json_object) datastore = NULL;
+    g_autoptr(json_object) system = NULL;
+    int code = cli_host_property(cli, "configManager.datastoreSystem", NULL, &system);
+    if (code == CLI_OK) {
+        code = cli_find_datastore(cli, cli_word(arguments, 0), &datastore);
+    }
+    if (code == CLI_OK) {
+        code = cli_client_call(cli->client, system, "RemoveDatastore",
+                               js_object(NULL, "datastore:o", js_share(datastore), NULL), NULL, &cli->error);
+    }
+    return tell_name(cli, code, cli_word(arguments, 0));
 }
 
 /* ---- ls ------------------------------------------------------------------------------------------- */

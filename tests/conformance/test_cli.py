@@ -421,11 +421,28 @@ class Datastores(SimCase):
         self.assertGreater(datastore["capacity_bytes"], datastore["free_bytes"])
         self.assertRegex(self.out("datastore", "list"), r"(?m)^datastore1 .* ready ")
 
+    def check_other_datastore(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual("other", self.json("datastore", "add", "other", "--folder", folder)["name"])
+            self.error(USAGE, "datastore", "add", "third")
+            self.error(USAGE, "datastore", "add", "third", "--folder", folder, "--nfs", "server:/vms")
+            self.error(USAGE, "datastore", "add", "third", "--nfs", "server")
+            self.error(FAILED, "datastore", "add", "third", "--nfs", "server.invalid:/vms")
+            self.error(FAILED, "datastore", "rename", "other", "datastore1")
+            self.out("datastore", "rename", "other", "spare")
+            names = {each["name"]: each for each in self.json("datastore", "list")}
+            self.assertEqual({"datastore1", "spare"}, set(names))
+            spare = names["spare"]
+            self.assertGreaterEqual(spare["provisioned_bytes"], spare["capacity_bytes"] - spare["free_bytes"])
+            self.out("datastore", "remove", "spare")
+            self.assertEqual(1, len(self.json("datastore", "list")))
+
     def test_put_and_get(self) -> None:
         data = os.urandom(5 << 20)
         source = self.folder / "100% söme file.bin"
         source.write_bytes(data)
         self.out("datastore", "mkdir", "[datastore1] deep/iso")
+        self.check_other_datastore()
         self.out("datastore", "put", str(source), "[datastore1] deep/iso/")
         self.assertEqual(data, (self.datastore / "deep" / "iso" / source.name).read_bytes())
         target = self.folder / "back.bin"

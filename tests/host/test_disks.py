@@ -392,6 +392,10 @@ class Space(DiskTest):
         self.assertGreaterEqual(full, empty + 16 * MIB)
         shell.run("rm /mnt/file; sync; fstrim /mnt")
         self.assertLess(data.stat().st_blocks * 512, full - 15 * MIB)
+        # Clients see what a machine that runs takes, without asking.
+        committed = vm.summary.storage.committed
+        shell.run("dd if=/dev/urandom of=/mnt/more bs=1048576 count=8 conv=fsync 2>/dev/null")
+        self.client.wait_until(vm, "summary.storage.committed", lambda size: size >= committed + 7 * MIB)
 
     def test_low_space_is_told(self) -> None:
         store = self.store()
@@ -407,8 +411,28 @@ class Space(DiskTest):
             event = self.client.events(store)[-1]
             seen.append((event.eventTypeId, event.severity))
             self.assertIn("small", event.fullFormattedMessage)
+            issues = [(issue.eventTypeId, issue.severity) for issue in store.configIssue]
+            self.assertEqual([] if status == "green" else [seen[-1]], issues)
         self.assertEqual([("tenkyu.datastore.space.low", "warning"), ("tenkyu.datastore.space.low", "error"),
                           ("tenkyu.datastore.space.enough", "info")], seen)
+
+    def test_over_commitment_is_told(self) -> None:
+        store = self.store()
+
+        def told() -> list[tuple[str, str]]:
+            return [(event.eventTypeId, event.severity) for event in self.client.events(store)
+                    if isinstance(event, vim.event.EventEx) and event.eventTypeId.startswith("tenkyu.datastore.space.")]
+
+        before = len(told())
+        vm = self.client.create("promise", vi.controller(), vi.disk(64, file_name="[small] promise.vmdk"))
+        self.client.wait_until(store, "summary.uncommitted", lambda size: size is not None and size > 60 * MIB)
+        self.assertGreater(store.summary.uncommitted, store.summary.freeSpace)
+        self.client.wait_until(store, "summary", lambda _: len(told()) > before)
+        self.assertEqual([("tenkyu.datastore.space.overcommitted", "warning")], told()[before:])
+        self.client.run(vm.Destroy_Task())
+        store.RefreshDatastore()
+        self.assertEqual(0, store.summary.uncommitted)
+        self.assertEqual(("tenkyu.datastore.space.covered", "info"), told()[-1])
 
 
 class FolderTest(DiskTest):
