@@ -113,11 +113,15 @@ void host_datastores_free(struct host *host);
 struct datastore *host_datastore(struct host *host, const char *name);
 /* All of now: an array that is unref'd, of datastores that are borrowed. */
 GPtrArray *host_datastores_copy(struct host *host);
-/* Opens its folder if it can, mounting it before if it is on a server. 0 or a negative errno with *ret_message. */
-int host_datastore_open(struct host *host, struct datastore *datastore, char **ret_message);
+enum { HOST_DATASTORE_ANSWER_US = 3 * 1000 * 1000 }; /* what a folder gets for an answer */
+/* Mounts what is to be mounted and is not. 0 or a negative errno with *ret_message. (datastore_list) */
+int host_datastore_mount(struct host *host, struct datastore *datastore, char **ret_message);
+/* Makes an open folder, which is moved in, the one that its files are opened beneath. 0 or a negative errno. */
+int host_datastore_take_folder(struct datastore *datastore, int fd);
 /* Lets its folder go; files that are open stay so. */
 void host_datastore_close(struct host *host, struct datastore *datastore);
-/* Makes a datastore of a folder or volume, which is moved in, and shows it. read_only is of volumes. */
+/* Makes a datastore of a folder or volume, which is moved in, and shows it. read_only is of volumes. DuplicateName,
+ * AlreadyExists, NasVolumeNotMounted, FileFault. */
 struct vim_fault *host_datastore_add(struct host *host, const char *name, const char *path,
                                      struct HostNasVolume *nas, bool read_only, struct datastore **ret);
 /* ResourceInUse when it is used; else nobody finds it any more. */

@@ -165,6 +165,7 @@ class RemoteDatastores(unittest.TestCase):
         shell.run("head -c 4194304 /dev/urandom >/tmp/a && dd if=/tmp/a of=/dev/sda bs=1048576 conv=fsync 2>/dev/null")
         nas, other = store(self.first, "nas"), store(self.first, vi.DATASTORE)
         self.server.away()
+        nas.RefreshDatastore()  # looks now, and not within ten seconds
         try:
             self.first.wait_until(nas, "summary.accessible", lambda accessible: not accessible)
             self.assertEqual("red", nas.overallStatus)
@@ -187,13 +188,36 @@ class RemoteDatastores(unittest.TestCase):
                          shell.run("echo 3 >/proc/sys/vm/drop_caches; head -c 4194304 /dev/sda | md5sum"))
         # A host that starts while the server is away shows its machines as soon as it is back.
         self.first.run(vm.PowerOffVM_Task())
-        self.restart_without_server(vm.config.files.vmPathName)
+        path = vm.config.files.vmPathName
+        self.restart_without_server(path, mounted=True)
+        vm = self.restart_without_server(path, mounted=False)
+        self.first.run(vm.PowerOnVM_Task())
+        self.destroy(vm)
 
-    def restart_without_server(self, path: str) -> None:
+    def test_a_mount_that_dies(self) -> None:
+        nas = store(self.second, "nas")
+        point = nas.info.url.removeprefix("ds://").rstrip("/")
+        for how in (self.kill_client, lambda mounted: file_server._run("umount", "-l", mounted)):
+            how(point)
+            nas.RefreshDatastore()
+            self.second.wait_until(nas, "summary.accessible", lambda accessible: not accessible)
+            nas.RefreshDatastore()
+            self.second.wait_until(nas, "summary.accessible", lambda accessible: accessible)
+            self.second.run(nas.browser.SearchDatastore_Task("[nas]", None))
+            self.assertIn(point, mounts())
+
+    @staticmethod
+    def kill_client(point: str) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            words = (process / "cmdline").read_bytes().split(b"\0") if (process / "cmdline").exists() else []
+            if point.encode() in words and b"glusterfs" in words[0]:
+                os.kill(int(process.name), 9)
+
+    def restart_without_server(self, path: str, mounted: bool) -> Any:
         host = self.hosts[0]
         host.stop()
         for point in mounts():
-            if point.startswith(str(host.state)):
+            if point.startswith(str(host.state)) and not mounted:
                 file_server._run("umount", "-l", point)
         self.server.away()
         try:
@@ -207,11 +231,11 @@ class RemoteDatastores(unittest.TestCase):
                 system(client).RemoveDatastore(nas)
         finally:
             self.server.back()
+        nas.RefreshDatastore()
         client.wait_until(nas, "summary.accessible", lambda accessible: accessible, 90)
         client.wait_until(vm, "runtime.connectionState", lambda state: state == "connected")
         self.assertEqual("guest", vm.name)
-        client.run(vm.PowerOnVM_Task())
-        self.destroy(vm)
+        return vm
 
     def test_removed_and_read_only(self) -> None:
         (self.bricks / "other/file").write_bytes(b"contents")

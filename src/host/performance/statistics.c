@@ -413,7 +413,7 @@ static void run_round(struct statistics *statistics)
     }
     sample_host(statistics, &round);
     show_host(statistics->host, &round);
-    vm_storage_round(statistics->host);
+    host_datastores_refresh(statistics->host);
     g_mutex_lock(&statistics->lock);
     g_hash_table_foreach_remove(statistics->objects, is_old, &round.tick);
     g_mutex_unlock(&statistics->lock);

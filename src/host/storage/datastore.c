@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "host/host_internal.h"
+#include "host/storage/folder_probe.h"
 #include "host/storage/nas_mount.h"
 #include "vim/store.h"
 #include "vim/value.h"
@@ -233,28 +234,47 @@ static int make_nowhere(struct host *host)
     return error;
 }
 
-int host_datastore_open(struct host *host, struct datastore *datastore, char **ret_message)
+int host_datastore_mount(struct host *host, struct datastore *datastore, char **ret_message)
 {
-    int error = 0;
-    if (datastore->nas != NULL && !nas_is_mounted(datastore->path)) {
-        g_autofree char *folder = g_strdup_printf("mounts/%s", datastore->ref.id);
-        error = file_mkdir(host->state_fd, folder, 0700);
-        if (error != 0) {
-            *ret_message = g_strdup_printf("%s: %s", datastore->path, g_strerror(-error));
-            return error;
-        }
-        error = nas_mount(datastore->nas, datastore->read_only, datastore->path, ret_message);
-        if (error != 0) {
-            return error;
-        }
+    if (datastore->nas == NULL || nas_is_mounted(datastore->path)) {
+        return 0;
     }
-    int fd = open(datastore->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || dup3(fd, datastore->fd, O_CLOEXEC) < 0) { /* in one step, whoever uses it meanwhile */
-        error = -errno;
+    g_autofree char *folder = g_strdup_printf("mounts/%s", datastore->ref.id);
+    int error = file_mkdir(host->state_fd, folder, 0700);
+    if (error != 0) {
         *ret_message = g_strdup_printf("%s: %s", datastore->path, g_strerror(-error));
+        return error;
     }
-    if (fd >= 0) {
-        close(fd);
+    return nas_mount(datastore->nas, datastore->read_only, datastore->path, ret_message);
+}
+
+int host_datastore_take_folder(struct datastore *datastore, int fd)
+{
+    int error =
+        dup3(fd, datastore->fd, O_CLOEXEC) < 0 ? -errno : 0; /* in one step, whoever uses it meanwhile */
+    close(fd);
+    return error;
+}
+
+/* Mounts and opens its folder, if it answers. 0 or a negative errno with *ret_message. */
+static int open_datastore(struct host *host, struct datastore *datastore, char **ret_message)
+{
+    int64_t capacity = 0;
+    int64_t free_space = 0;
+    int fd = -1;
+    int error = host_datastore_mount(host, datastore, ret_message);
+    if (error != 0) {
+        return error;
+    }
+    struct folder_probe *probe = folder_probe_start(datastore->path);
+    error = folder_probe_wait(probe, HOST_DATASTORE_ANSWER_US, &fd, &capacity, &free_space);
+    folder_probe_free(probe);
+    if (error == 0) {
+        error = host_datastore_take_folder(datastore, fd);
+    }
+    if (error != 0) {
+        *ret_message = g_strdup_printf("%s: %s", datastore->path,
+                                       error == -ETIMEDOUT ? "it does not answer" : g_strerror(-error));
     }
     return error;
 }
@@ -333,22 +353,40 @@ static char *new_id(struct host *host)
     return g_strdup_printf("datastore-%" G_GINT64_FORMAT, last + 1);
 }
 
+/* DuplicateName; AlreadyExists when the same volume is a datastore already: two mounts of it would be two hosts to each
+ * other. */
+static struct vim_fault *check_new(struct host *host, const char *name, const struct HostNasVolume *nas)
+{
+    const struct datastore *other = host_datastore(host, name);
+    if (other != NULL) {
+        return fault_duplicate_name(name, other->ref, "there is a datastore named \"%s\"", name);
+    }
+    for (guint i = 0; nas != NULL && i < host->datastores->len; i++) {
+        other = g_ptr_array_index(host->datastores, i);
+        if (other->nas != NULL && g_str_equal(other->nas->remoteHost, nas->remoteHost) &&
+            g_str_equal(other->nas->remotePath, nas->remotePath)) {
+            return fault_already_exists(other->name, "%s:%s is the datastore %s already", nas->remoteHost,
+                                        nas->remotePath, other->name);
+        }
+    }
+    return NULL;
+}
+
 struct vim_fault *host_datastore_add(struct host *host, const char *name, const char *path,
                                      struct HostNasVolume *nas, bool read_only, struct datastore **ret)
 {
     g_autofree char *message = NULL;
-    struct vim_fault *fault = NULL;
     g_mutex_lock(&host->datastore_list);
-    struct datastore *other = host_datastore(host, name);
-    if (other != NULL) {
+    struct vim_fault *fault = check_new(host, name, nas);
+    if (fault != NULL) {
         g_mutex_unlock(&host->datastore_list);
         vim_free(nas);
-        return fault_duplicate_name(name, other->ref, "there is a datastore named \"%s\"", name);
+        return fault;
     }
     g_autofree char *id = new_id(host);
     struct datastore *datastore = datastore_new(host, id, name, path, nas);
     datastore->read_only = read_only;
-    int error = host_datastore_open(host, datastore, &message);
+    int error = open_datastore(host, datastore, &message);
     if (error != 0 && nas != NULL) {
         fault = fault_nas_volume_not_mounted(name, nas->remoteHost, nas->remotePath, "%s:%s: %s",
                                              nas->remoteHost, nas->remotePath, message);
@@ -419,7 +457,7 @@ static struct vim_fault *let_go(struct host *host, struct datastore *datastore)
         return NULL;
     }
     g_autofree char *ignored = NULL;
-    if (host_datastore_open(host, datastore, &ignored) == 0) {
+    if (open_datastore(host, datastore, &ignored) == 0) {
         g_atomic_int_set(&datastore->accessible, was_accessible);
     }
     return fault_resource_in_use("Datastore", datastore->name, "%s", message);
@@ -522,7 +560,7 @@ static void load_one(struct host *host, const struct DatastoreInfo *info, const 
     }
     struct datastore *datastore = datastore_new(host, info->url, info->name, path, nas);
     datastore->read_only = mount != NULL && g_strcmp0(mount->accessMode, "readOnly") == 0;
-    if (host_datastore_open(host, datastore, &message) == 0) {
+    if (open_datastore(host, datastore, &message) == 0) {
         datastore->accessible = 1;
         datastore->recovered = 1;
     } else {

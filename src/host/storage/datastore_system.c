@@ -170,21 +170,6 @@ static struct vim_fault *create_local(struct vim_call *call, const struct Create
     return fault;
 }
 
-/* AlreadyExists when the same volume is a datastore already: two mounts of it would be two hosts to each other. */
-static struct vim_fault *check_volume(struct host *host, const struct HostNasVolume *volume)
-{
-    g_autoptr(GPtrArray) all = host_datastores_copy(host);
-    for (guint i = 0; i < all->len; i++) {
-        const struct datastore *datastore = g_ptr_array_index(all, i);
-        if (datastore->nas != NULL && g_str_equal(datastore->nas->remoteHost, volume->remoteHost) &&
-            g_str_equal(datastore->nas->remotePath, volume->remotePath)) {
-            return fault_already_exists(datastore->name, "%s:%s is the datastore %s already",
-                                        volume->remoteHost, volume->remotePath, datastore->name);
-        }
-    }
-    return NULL;
-}
-
 static struct vim_fault *create_nas(struct vim_call *call, const struct CreateNasDatastore_args *args,
                                     struct CreateNasDatastore_result *ret)
 {
@@ -201,13 +186,8 @@ static struct vim_fault *create_nas(struct vim_call *call, const struct CreateNa
     if (volume == NULL) {
         return fault_invalid_argument(property, "%s: it %s", property, rule);
     }
-    struct vim_fault *fault = check_volume(host, volume);
-    if (fault != NULL) {
-        vim_free(volume);
-        return fault;
-    }
-    fault = host_datastore_add(host, spec->localPath, NULL, volume, g_str_equal(spec->accessMode, "readOnly"),
-                               &datastore);
+    struct vim_fault *fault = host_datastore_add(host, spec->localPath, NULL, volume,
+                                                 g_str_equal(spec->accessMode, "readOnly"), &datastore);
     if (fault == NULL) {
         made(call, datastore, &ret->returnval);
     }

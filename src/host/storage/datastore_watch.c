@@ -7,17 +7,18 @@
  *        └──────── it answers; first time: ───────────┘ ask for its space
  *                  tidy, show its machines
  *
- * Asking may block for ever (a file server that is away). So each question has a thread of its own, at most one for
- * each datastore; one that is stuck is left behind, with a descriptor of its own, until the kernel lets it go.
+ * Asking may block for ever (a file server that is away): it is done by a folder_probe, one for each datastore.
+ *
+ * What machines that run take on datastores is read here too, every 20 seconds, by a second thread: it may have to
+ * wait for a server, and neither the first one nor the statistics do.
  */
 #include "host/storage/datastore_watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "host/host_internal.h"
+#include "host/storage/folder_probe.h"
 #include "host/storage/nas_mount.h"
 #include "host/vm/vm.h"
 #include "vim/event.h"
@@ -25,24 +26,13 @@
 
 enum {
     ROUND_US = 10 * 1000 * 1000,
-    ANSWER_US = 3 * 1000 * 1000,
-};
-
-/* A question for the space of a datastore; whoever lets it go last frees it. */
-struct question {
-    int refs; /* atomic */
-    int fd;   /* owned: of the datastore's folder */
-    GMutex lock;
-    GCond answered;
-    bool done;              /* under lock, as the answer */
-    int error;              /* 0 or a negative errno */
-    int64_t capacity_bytes; /* of the file system */
-    int64_t free_bytes;
+    SPACE_ROUND_US = 20 * 1000 * 1000,
 };
 
 struct datastore_watch {
     struct host *host;
     GThread *thread;
+    GThread *space_thread; /* reads what machines take: where it waits, nobody else does */
     GMutex lock;
     GCond wake;
     bool stopping; /* under lock */
@@ -50,69 +40,6 @@ struct datastore_watch {
     GHashTable
         *asking; /* struct datastore * to struct question *, which has not been answered; the thread's own */
 };
-
-/* ---- asking ------------------------------------------------------------------------------------------ */
-
-static void question_unref(void *data)
-{
-    struct question *question = data;
-    if (g_atomic_int_dec_and_test(&question->refs)) {
-        close(question->fd);
-        g_mutex_clear(&question->lock);
-        g_cond_clear(&question->answered);
-        g_free(question);
-    }
-}
-
-static void *answer(void *data)
-{
-    struct question *question = data;
-    struct statvfs fs = {0};
-    int error = fstatvfs(question->fd, &fs) == 0 ? 0 : -errno;
-    g_mutex_lock(&question->lock);
-    question->done = true;
-    question->error = error;
-    question->capacity_bytes = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
-    question->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
-    g_cond_signal(&question->answered);
-    g_mutex_unlock(&question->lock);
-    question_unref(question);
-    return NULL;
-}
-
-static struct question *ask(int fd)
-{
-    struct question *question = g_new0(struct question, 1);
-    question->refs = 2; /* ours, and the thread's */
-    question->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    g_mutex_init(&question->lock);
-    g_cond_init(&question->answered);
-    g_thread_unref(g_thread_new("datastore", answer, question));
-    return question;
-}
-
-/* 0 with both figures, -ETIMEDOUT, or what the storage says. A question that stays open is asked no second time. */
-static int read_space(struct datastore_watch *watch, struct datastore *datastore, int64_t *ret_capacity,
-                      int64_t *ret_free)
-{
-    struct question *question = g_hash_table_lookup(watch->asking, datastore);
-    if (question == NULL) {
-        question = ask(datastore->fd);
-        g_hash_table_insert(watch->asking, datastore, question);
-    }
-    int64_t until = g_get_monotonic_time() + ANSWER_US;
-    g_mutex_lock(&question->lock);
-    while (!question->done && g_cond_wait_until(&question->answered, &question->lock, until)) {
-    }
-    int error = question->done ? question->error : -ETIMEDOUT;
-    *ret_capacity = question->capacity_bytes;
-    *ret_free = question->free_bytes;
-    g_mutex_unlock(&question->lock);
-    if (error != -ETIMEDOUT) {
-        g_hash_table_remove(watch->asking, datastore);
-    }
-    return error;
-}
 
 /* ---- showing ----------------------------------------------------------------------------------------- */
 
@@ -175,23 +102,35 @@ static void found(struct host *host, struct datastore *datastore)
 
 /* ---- rounds ------------------------------------------------------------------------------------------ */
 
-/* One that is not accessible. A volume that still is mounted has only to answer; else it is mounted anew. */
-static int reopen(struct host *host, struct datastore *datastore, char **ret_message)
+/* Mounts what is not mounted, when nobody waits for an answer of it by then. */
+static int mount_again(struct host *host, struct datastore *datastore, char **ret_message)
 {
-    int error = 0;
+    int error = -ENOENT;
     g_mutex_lock(&host->datastore_list); /* nobody removes it meanwhile */
-    if (!g_ptr_array_find(host->datastores, datastore, NULL)) {
-        error = -ENOENT;
-        *ret_message = g_strdup("it was removed");
-    } else {
-        error = host_datastore_open(host, datastore, ret_message);
+    if (g_ptr_array_find(host->datastores, datastore, NULL)) {
+        error = host_datastore_mount(host, datastore, ret_message);
     }
     g_mutex_unlock(&host->datastore_list);
     return error;
 }
 
-/* A process behind the mount has ended: what is left of it goes, so that it can be mounted anew. */
-static void unmount_dead(struct host *host, struct datastore *datastore)
+/* The folder has answered. Takes the descriptor. */
+static int take_folder(struct host *host, struct datastore *datastore, int fd)
+{
+    int error = -ENOENT;
+    g_mutex_lock(&host->datastore_list);
+    if (g_ptr_array_find(host->datastores, datastore, NULL)) {
+        error = host_datastore_take_folder(datastore, fd);
+    } else {
+        close(fd);
+    }
+    g_mutex_unlock(&host->datastore_list);
+    return error;
+}
+
+/* The process behind the mount has ended, or somebody has unmounted it: what is left of it goes, so that it can be
+ * mounted anew. */
+static void let_go(struct host *host, struct datastore *datastore)
 {
     g_autofree char *message = NULL;
     g_mutex_lock(&host->datastore_list);
@@ -202,29 +141,52 @@ static void unmount_dead(struct host *host, struct datastore *datastore)
     g_mutex_unlock(&host->datastore_list);
 }
 
+/* Asks for its space, or goes on asking. 0 or a negative errno. */
+static int ask(struct datastore_watch *watch, struct datastore *datastore, int64_t *ret_capacity,
+               int64_t *ret_free)
+{
+    struct folder_probe *probe = g_hash_table_lookup(watch->asking, datastore);
+    int fd = -1;
+    if (probe == NULL) {
+        probe = folder_probe_start(datastore->path);
+        g_hash_table_insert(watch->asking, datastore, probe);
+    }
+    int error = folder_probe_wait(probe, HOST_DATASTORE_ANSWER_US, &fd, ret_capacity, ret_free);
+    if (error != -ETIMEDOUT) {
+        g_hash_table_remove(watch->asking, datastore);
+    }
+    if (error == 0 && g_atomic_int_get(&datastore->accessible)) {
+        close(fd);
+    } else if (error == 0) {
+        error = take_folder(watch->host, datastore, fd);
+    }
+    return error;
+}
+
 static void look(struct datastore_watch *watch, struct datastore *datastore)
 {
     struct host *host = watch->host;
     int64_t capacity = 0;
     int64_t free_bytes = 0;
     g_autofree char *message = NULL;
-    bool unanswered = g_hash_table_contains(watch->asking, datastore);
-    int error =
-        g_atomic_int_get(&datastore->accessible) || unanswered ? 0 : reopen(host, datastore, &message);
+    int error = 0;
+    if (datastore->nas != NULL && !nas_is_mounted(datastore->path)) {
+        lost(host, datastore, "it is not mounted any more");
+        let_go(host, datastore);
+        g_hash_table_remove(watch->asking, datastore);
+        error = mount_again(host, datastore, &message);
+    }
     if (error == 0) {
-        error = read_space(watch, datastore, &capacity, &free_bytes);
+        error = ask(watch, datastore, &capacity, &free_bytes);
     }
-    if (error != 0) {
-        lost(host, datastore,
-             error == -ETIMEDOUT ? "it does not answer"
-             : message != NULL   ? message
-                                 : g_strerror(-error));
-    }
-    if (error == -ENOTCONN || error == -ESTALE || error == -ESHUTDOWN) {
-        unmount_dead(host, datastore);
-    } else if (error == 0) {
+    if (error == 0) {
         found(host, datastore);
         host_datastore_show_space(host, datastore, capacity, free_bytes);
+        return;
+    }
+    lost(host, datastore, error == -ETIMEDOUT ? "it does not answer" : g_strerror(-error));
+    if (error == -ENOTCONN || error == -ESTALE || error == -ESHUTDOWN) {
+        let_go(host, datastore);
     }
 }
 
@@ -262,14 +224,34 @@ static void *watch_thread(void *data)
     return NULL;
 }
 
+static void *space_thread(void *data)
+{
+    struct datastore_watch *watch = data;
+    while (!is_stopping(watch)) {
+        vm_storage_round(watch->host);
+        int64_t until = g_get_monotonic_time() + SPACE_ROUND_US;
+        g_mutex_lock(&watch->lock);
+        while (!watch->stopping && g_cond_wait_until(&watch->wake, &watch->lock, until)) {
+        }
+        g_mutex_unlock(&watch->lock);
+    }
+    return NULL;
+}
+
+static void probe_free(void *data)
+{
+    folder_probe_free(data);
+}
+
 struct datastore_watch *datastore_watch_start(struct host *host)
 {
     struct datastore_watch *watch = g_new0(struct datastore_watch, 1);
     watch->host = host;
     g_mutex_init(&watch->lock);
     g_cond_init(&watch->wake);
-    watch->asking = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, question_unref);
+    watch->asking = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, probe_free);
     watch->thread = g_thread_new("datastore-watch", watch_thread, watch);
+    watch->space_thread = g_thread_new("datastore-space", space_thread, watch);
     return watch;
 }
 
@@ -280,9 +262,10 @@ void datastore_watch_stop(struct datastore_watch *watch)
     }
     g_mutex_lock(&watch->lock);
     watch->stopping = true;
-    g_cond_signal(&watch->wake);
+    g_cond_broadcast(&watch->wake);
     g_mutex_unlock(&watch->lock);
     g_thread_join(watch->thread);
+    g_thread_join(watch->space_thread);
     g_hash_table_unref(watch->asking);
     g_mutex_clear(&watch->lock);
     g_cond_clear(&watch->wake);
@@ -293,6 +276,6 @@ void datastore_watch_hurry(struct datastore_watch *watch)
 {
     g_mutex_lock(&watch->lock);
     watch->hurry = true;
-    g_cond_signal(&watch->wake);
+    g_cond_broadcast(&watch->wake);
     g_mutex_unlock(&watch->lock);
 }
