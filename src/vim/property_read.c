@@ -16,8 +16,10 @@
 #include "vim/value.h"
 
 enum {
-    PAGE_BYTES = 16 << 20, /* a page of RetrievePropertiesEx ends when it is this large */
-    MAX_CURSORS = 16,      /* unfinished reads of one session; the oldest gives way */
+    /* A page of RetrievePropertiesEx ends when it is this large. It is made in memory: 7 MiB, and the object
+     * that goes beyond, fit into a buffer of 8. */
+    PAGE_BYTES = 7 << 20,
+    MAX_CURSORS = 16, /* unfinished reads of one session; the oldest gives way */
 };
 
 void property_fields_init(struct property_fields *fields)

@@ -6,84 +6,6 @@
 
 #include <string.h>
 
-/* Optional numbers carry a flag before the value; `value` lies where the C compiler puts it. */
-static bool is_number(const struct vim_type *type)
-{
-    return type->kind <= VIM_DOUBLE;
-}
-
-static bool has_set_flag(const struct vim_field *field)
-{
-    return field->flags == VIM_OPTIONAL && is_number(field->type);
-}
-
-size_t vim_value_size(const struct vim_type *type)
-{
-    switch ((enum vim_kind)type->kind) {
-    case VIM_DATA:
-        return sizeof(void *);
-    case VIM_REF:
-        return sizeof(struct vim_ref);
-    case VIM_BOOLEAN:
-    case VIM_BYTE:
-    case VIM_SHORT:
-    case VIM_INT:
-    case VIM_LONG:
-    case VIM_FLOAT:
-    case VIM_DOUBLE:
-    case VIM_STRING:
-    case VIM_DATE_TIME:
-    case VIM_BINARY:
-    case VIM_ENUM:
-    case VIM_ANY:
-        return type->size;
-    }
-    g_assert_not_reached();
-}
-
-void *vim_field_value(const struct vim_field *field, const void *at)
-{
-    /* struct { bool set; T value; } puts T at its own alignment, which is its size. */
-    return has_set_flag(field) ? (char *)at + field->type->size : (char *)at;
-}
-
-bool vim_value_is_set(const struct vim_type *type, const void *at)
-{
-    switch ((enum vim_kind)type->kind) {
-    case VIM_STRING:
-    case VIM_BINARY:
-    case VIM_DATA:
-    case VIM_ANY:
-        return *(void *const *)at != NULL;
-    case VIM_REF:
-        return ((const struct vim_ref *)at)->id != NULL;
-    case VIM_ENUM:
-        return *(const int *)at != 0;
-    case VIM_DATE_TIME:
-        return *(const int64_t *)at != 0;
-    case VIM_BOOLEAN:
-    case VIM_BYTE:
-    case VIM_SHORT:
-    case VIM_INT:
-    case VIM_LONG:
-    case VIM_FLOAT:
-    case VIM_DOUBLE:
-        return true;
-    }
-    g_assert_not_reached();
-}
-
-bool vim_field_is_set(const struct vim_field *field, const void *at)
-{
-    if (field->flags & VIM_ARRAY) {
-        return ((const struct vim_array *)at)->n > 0;
-    }
-    if (has_set_flag(field)) {
-        return *(const bool *)at;
-    }
-    return vim_value_is_set(field->type, at);
-}
-
 static void value_clear(const struct vim_type *type, void *at)
 {
     switch ((enum vim_kind)type->kind) {
@@ -246,7 +168,7 @@ void vim_field_clear(const struct vim_field *field, void *at)
 {
     if (field->flags & VIM_ARRAY) {
         array_clear(field->type, at);
-    } else if (has_set_flag(field)) {
+    } else if (vim_field_has_flag(field)) {
         memset(at, 0, 2 * (size_t)field->type->size);
     } else {
         value_clear(field->type, at);
@@ -257,7 +179,7 @@ void vim_field_copy(const struct vim_field *field, const void *from, void *to)
 {
     if (field->flags & VIM_ARRAY) {
         array_copy(field->type, from, to);
-    } else if (has_set_flag(field)) {
+    } else if (vim_field_has_flag(field)) {
         memcpy(to, from, 2 * (size_t)field->type->size);
     } else {
         value_copy(field->type, from, to);
@@ -269,7 +191,7 @@ bool vim_field_equal(const struct vim_field *field, const void *a, const void *b
     if (field->flags & VIM_ARRAY) {
         return array_equal(field->type, a, b);
     }
-    if (has_set_flag(field)) {
+    if (vim_field_has_flag(field)) {
         return *(const bool *)a == *(const bool *)b &&
                (!*(const bool *)a ||
                 value_equal(field->type, vim_field_value(field, a), vim_field_value(field, b)));

@@ -20,19 +20,71 @@ bool vim_equal(const void *a, const void *b);
 void vim_field_clear(const struct vim_field *field, void *at);
 void vim_field_copy(const struct vim_field *field, const void *from, void *to);
 bool vim_field_equal(const struct vim_field *field, const void *a, const void *b);
-/* Whether a member has a value. Required scalars always have one. */
-bool vim_field_is_set(const struct vim_field *field, const void *at);
-/* The same for a value in an array or a required member. */
-bool vim_value_is_set(const struct vim_type *type, const void *at);
+
+/* What follows is asked of every member in every walk, so it is inline. */
+
+/* Optional numbers carry a flag before the value. */
+static inline bool vim_field_has_flag(const struct vim_field *field)
+{
+    return field->flags == VIM_OPTIONAL && field->type->kind <= VIM_DOUBLE;
+}
+
+/* Whether a value in an array or a required member is set. Numbers always are. */
+static inline bool vim_value_is_set(const struct vim_type *type, const void *at)
+{
+    switch ((enum vim_kind)type->kind) {
+    case VIM_STRING:
+    case VIM_BINARY:
+    case VIM_DATA:
+    case VIM_ANY:
+        return *(void *const *)at != NULL;
+    case VIM_REF:
+        return ((const struct vim_ref *)at)->id != NULL;
+    case VIM_ENUM:
+        return *(const int *)at != 0;
+    case VIM_DATE_TIME:
+        return *(const int64_t *)at != 0;
+    case VIM_BOOLEAN:
+    case VIM_BYTE:
+    case VIM_SHORT:
+    case VIM_INT:
+    case VIM_LONG:
+    case VIM_FLOAT:
+    case VIM_DOUBLE:
+        return true;
+    }
+    g_assert_not_reached();
+}
+
+/* The same for a member. */
+static inline bool vim_field_is_set(const struct vim_field *field, const void *at)
+{
+    if (field->flags & VIM_ARRAY) {
+        return ((const struct vim_array *)at)->n > 0;
+    }
+    return vim_field_has_flag(field) ? *(const bool *)at : vim_value_is_set(field->type, at);
+}
+
 /* Where a member of an object lies. */
 static inline void *vim_field_at(const struct vim_field *field, const void *object)
 {
     return (char *)object + field->offset;
 }
 /* Where the value itself lies: behind the `set` flag of an optional number, else the member. */
-void *vim_field_value(const struct vim_field *field, const void *at);
+static inline void *vim_field_value(const struct vim_field *field, const void *at)
+{
+    /* struct { bool set; T value; } puts T at its own alignment, which is its size. */
+    return vim_field_has_flag(field) ? (char *)at + field->type->size : (char *)at;
+}
+
 /* Bytes of one value of this type in an array or as a required member. */
-size_t vim_value_size(const struct vim_type *type);
+static inline size_t vim_value_size(const struct vim_type *type)
+{
+    return type->kind == VIM_DATA  ? sizeof(void *)
+           : type->kind == VIM_REF ? sizeof(struct vim_ref)
+                                   : type->size; /* of objects it is the size of their struct */
+}
+
 /* Clears the members of a struct that is not itself on the heap, such as a result. */
 void vim_clear_members(const struct vim_type *type, void *object);
 

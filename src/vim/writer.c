@@ -5,8 +5,7 @@
 #include "vim/writer.h"
 
 #include <math.h>
-
-#include "vim/value.h"
+#include <string.h>
 
 const struct vim_type *vim_writer_type(const struct vim_writer *w, const struct vim_type *type)
 {
@@ -70,7 +69,7 @@ void vim_write_date_time(struct buffer *out, int64_t time_us)
     buffer_commit(out, (size_t)(at - start));
 }
 
-void vim_write_integer(struct buffer *out, int64_t number)
+static char *put_integer(char *at, int64_t number)
 {
     char digits[20];
     unsigned n = 0;
@@ -79,50 +78,44 @@ void vim_write_integer(struct buffer *out, int64_t number)
         digits[n++] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest > 0);
-    char *at = buffer_reserve(out, 21);
-    char *start = at;
     if (number < 0) {
         *at++ = '-';
     }
     while (n > 0) {
         *at++ = digits[--n];
     }
-    buffer_commit(out, (size_t)(at - start));
+    return at;
 }
 
-void vim_write_double(struct buffer *out, double number, bool single)
+static char *put_double(char *at, double number, bool single)
 {
     if (!isfinite(number)) {
         number = 0; /* neither binding has a portable spelling for it */
     }
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    buffer_append_string(out, g_ascii_formatd(text, sizeof(text), single ? "%.9g" : "%.17g", number));
+    g_ascii_formatd(at, VIM_NUMBER_BYTES, single ? "%.9g" : "%.17g", number);
+    return at + strlen(at);
 }
 
-void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at)
+char *vim_put_number(char *to, const struct vim_type *type, const void *at)
 {
     switch ((enum vim_kind)type->kind) {
-    case VIM_BOOLEAN:
-        buffer_append_string(out, *(const bool *)at ? "true" : "false");
-        break;
+    case VIM_BOOLEAN: {
+        bool value = *(const bool *)at;
+        memcpy(to, value ? "true\0" : "false", 5);
+        return to + (value ? 4 : 5);
+    }
     case VIM_BYTE:
-        vim_write_integer(out, *(const int8_t *)at);
-        break;
+        return put_integer(to, *(const int8_t *)at);
     case VIM_SHORT:
-        vim_write_integer(out, *(const int16_t *)at);
-        break;
+        return put_integer(to, *(const int16_t *)at);
     case VIM_INT:
-        vim_write_integer(out, *(const int32_t *)at);
-        break;
+        return put_integer(to, *(const int32_t *)at);
     case VIM_LONG:
-        vim_write_integer(out, *(const int64_t *)at);
-        break;
+        return put_integer(to, *(const int64_t *)at);
     case VIM_FLOAT:
-        vim_write_double(out, (double)*(const float *)at, true);
-        break;
+        return put_double(to, (double)*(const float *)at, true);
     case VIM_DOUBLE:
-        vim_write_double(out, *(const double *)at, false);
-        break;
+        return put_double(to, *(const double *)at, false);
     case VIM_STRING:
     case VIM_DATE_TIME:
     case VIM_BINARY:
@@ -130,21 +123,9 @@ void vim_write_number(struct buffer *out, const struct vim_type *type, const voi
     case VIM_REF:
     case VIM_DATA:
     case VIM_ANY:
-        g_assert_not_reached();
+        break;
     }
-}
-
-bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at)
-{
-    if (type->kind == VIM_ENUM) {
-        int value = *(const int *)at;
-        return value != 0 && type->values_since[value] <= w->version;
-    }
-    if (type->kind == VIM_ANY) {
-        const struct vim_any *any = *(struct vim_any *const *)at;
-        return any != NULL && vim_writable_any(w, any->type, any->array, any->value);
-    }
-    return vim_value_is_set(type, at);
+    g_assert_not_reached();
 }
 
 bool vim_writable_any(const struct vim_writer *w, const struct vim_type *type, bool array, const void *value)

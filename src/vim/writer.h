@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "vim/type.h"
+#include "vim/value.h"
 
 struct vim_writer;
 
@@ -70,15 +70,33 @@ static inline void vim_write_end_array(struct vim_writer *w, const struct vim_fi
 /* The type to show a client of this version for an object of `type` in a place declared as `declared`. */
 const struct vim_type *vim_writer_type(const struct vim_writer *w, const struct vim_type *type);
 
-/* Appends a dateTime (RFC 3339, UTC, microseconds), an integer, a floating-point number. */
+/* Appends a dateTime (RFC 3339, UTC, microseconds). */
 void vim_write_date_time(struct buffer *out, int64_t time_us);
-void vim_write_integer(struct buffer *out, int64_t number);
-void vim_write_double(struct buffer *out, double number, bool single);
-/* A boolean or number of any kind; both bindings spell these alike. */
-void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at);
-/* Whether a value is set, and no enum value that is newer than the client. */
-bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at);
-/* The same for what a member of type any holds. */
+/* Spells a boolean or a number of any kind, as both bindings do, and returns where it ends. Needs room for
+ * VIM_NUMBER_BYTES. */
+enum { VIM_NUMBER_BYTES = G_ASCII_DTOSTR_BUF_SIZE };
+char *vim_put_number(char *to, const struct vim_type *type, const void *at);
+static inline void vim_write_number(struct buffer *out, const struct vim_type *type, const void *at)
+{
+    char *to = buffer_reserve(out, VIM_NUMBER_BYTES);
+    buffer_commit(out, (size_t)(vim_put_number(to, type, at) - to));
+}
+
+/* Whether what a member of type any holds is set, and no enum value that is newer than the client. */
 bool vim_writable_any(const struct vim_writer *w, const struct vim_type *type, bool array, const void *value);
+/* The same for any value. */
+static inline bool vim_writable(const struct vim_writer *w, const struct vim_type *type, const void *at)
+{
+    if (type->kind == VIM_ENUM) {
+        int value = *(const int *)at;
+        return value != 0 && type->values_since[value] <= w->version;
+    }
+    if (type->kind == VIM_ANY) {
+        const struct vim_any *any = *(struct vim_any *const *)at;
+        return any != NULL && vim_writable_any(w, any->type, any->array, any->value);
+    }
+    return vim_value_is_set(type, at);
+}
+
 /* "ArrayOfInt", "ArrayOfManagedObjectReference", "ArrayOfVirtualDevice". */
 void vim_write_array_type_name(struct buffer *out, const struct vim_type *type);
