@@ -92,7 +92,8 @@ class Libvirt:
         self.account: dict[str, Any] = {}
         folder.mkdir()
         socket_folder = folder / "run"
-        folders = {"HOME": folder / "home", "XDG_RUNTIME_DIR": socket_folder, "XDG_CONFIG_HOME": folder / "config",
+        # libvirt puts sockets deep below the configuration, and the path of a socket is 107 bytes long at most.
+        folders = {"HOME": folder / "home", "XDG_RUNTIME_DIR": socket_folder, "XDG_CONFIG_HOME": folder / "c",
                    "XDG_CACHE_HOME": folder / "cache"}
         for path in folders.values():
             path.mkdir()
