@@ -198,13 +198,20 @@ class RemoteDatastores(unittest.TestCase):
         nas = store(self.second, "nas")
         point = nas.info.url.removeprefix("ds://").rstrip("/")
         for how in (self.kill_client, lambda mounted: file_server._run("umount", "-l", mounted)):
+            before = len(self.told(nas))
             how(point)
             nas.RefreshDatastore()
-            self.second.wait_until(nas, "summary.accessible", lambda accessible: not accessible)
+            events = self.second.content.eventManager
+            self.second.wait_until(events, "latestEvent", lambda _: len(self.told(nas)) > before)
             nas.RefreshDatastore()
-            self.second.wait_until(nas, "summary.accessible", lambda accessible: accessible)
+            self.second.wait_until(events, "latestEvent", lambda _: len(self.told(nas)) > before + 1)
+            self.assertEqual(["tenkyu.datastore.inaccessible", "tenkyu.datastore.accessible"], self.told(nas)[before:])
             self.second.run(nas.browser.SearchDatastore_Task("[nas]", None))
             self.assertIn(point, mounts())
+
+    def told(self, nas: Any) -> list[str]:
+        return [event.eventTypeId for event in self.second.events(nas)
+                if isinstance(event, vim.event.EventEx) and event.eventTypeId.endswith("accessible")]
 
     @staticmethod
     def kill_client(point: str) -> None:

@@ -386,6 +386,11 @@ struct vim_fault *host_datastore_add(struct host *host, const char *name, const 
     g_autofree char *id = new_id(host);
     struct datastore *datastore = datastore_new(host, id, name, path, nas);
     datastore->read_only = read_only;
+    if (nas !=
+        NULL) { /* a helper of a program that took too long may have mounted another volume there since */
+        g_autofree char *ignored = NULL;
+        (void)nas_unmount(datastore->path, true, &ignored);
+    }
     int error = open_datastore(host, datastore, &message);
     if (error != 0 && nas != NULL) {
         fault = fault_nas_volume_not_mounted(name, nas->remoteHost, nas->remotePath, "%s:%s: %s",
