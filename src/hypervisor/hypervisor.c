@@ -137,6 +137,12 @@ int hypervisor_vm_suspend(struct hypervisor *hv, const char *id, int fd, hypervi
     return CALL(hv, suspend, id, fd, progress, data);
 }
 
+int hypervisor_vm_send_keys(struct hypervisor *hv, const char *id, const struct hypervisor_key *keys,
+                            size_t n, char **ret_message)
+{
+    return CALL(hv, send_keys, id, keys, n);
+}
+
 int hypervisor_vm_screenshot(struct hypervisor *hv, const char *id, int fd, char **ret_message)
 {
     return CALL(hv, screenshot, id, fd);

@@ -197,6 +197,20 @@ typedef bool (*hypervisor_progress_fn)(void *data, int percent);
 int hypervisor_vm_suspend(struct hypervisor *hv, const char *id, int fd, hypervisor_progress_fn progress,
                           void *data, char **ret_message);
 
+/* A key of the keyboard as USB numbers it (HID Usage Tables, page 7), with the modifiers held down: bits 0 to 7 are
+ * left Ctrl, Shift, Alt, Windows, then the right ones, as in a keyboard's report. */
+struct hypervisor_key {
+    uint8_t usage;
+    uint8_t modifiers;
+};
+/* Whether keyboards have such a key. */
+bool hypervisor_key_is_known(uint8_t usage);
+/* Presses and releases the keys one after the other; returns when they are queued. At most
+ * HYPERVISOR_KEYS_MAX, all known. -ENOTSUP: there is no keyboard. */
+enum { HYPERVISOR_KEYS_MAX = 200 };
+int hypervisor_vm_send_keys(struct hypervisor *hv, const char *id, const struct hypervisor_key *keys,
+                            size_t n, char **ret_message);
+
 /* Writes the screen as PNG into fd. */
 int hypervisor_vm_screenshot(struct hypervisor *hv, const char *id, int fd, char **ret_message);
 /* A connected socket that speaks RFB (RFC 6143) to the screen, authentication "None"; the caller closes it. */

@@ -29,6 +29,8 @@ struct hypervisor_ops {
     int (*press_power)(struct hypervisor *hv, const char *id, char **ret_message);
     int (*suspend)(struct hypervisor *hv, const char *id, int fd, hypervisor_progress_fn progress, void *data,
                    char **ret_message);
+    int (*send_keys)(struct hypervisor *hv, const char *id, const struct hypervisor_key *keys, size_t n,
+                     char **ret_message);
     int (*screenshot)(struct hypervisor *hv, const char *id, int fd, char **ret_message);
     int (*open_screen)(struct hypervisor *hv, const char *id, int *ret_fd, char **ret_message);
     int (*open_serial)(struct hypervisor *hv, const char *id, int32_t device_key, int *ret_fd,

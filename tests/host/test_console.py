@@ -151,6 +151,28 @@ class Console(unittest.TestCase):
         self.assertEqual(screen.pixels, other.pixels)
         self.assertNotEqual(before, screen.pixels)
 
+    def press(self, *codes: int, **held: bool) -> int:
+        """Keys by their USB numbers, as clients send them."""
+        spec = vim.UsbScanCodeSpec
+        modifiers = spec.ModifierType(**held) if held else None
+        return int(self.vm.PutUsbScanCodes(spec(keyEvents=[
+            spec.KeyEvent(usbHidCode=code, modifiers=modifiers) for code in codes])))
+
+    def test_keys_by_their_usb_numbers(self) -> None:
+        z, five, backspace = (key << 16 | 7 for key in (0x1D, 0x22, 0x2A))
+        self.assertEqual(2, self.press(z, five, leftShift=True))
+        self.assertEqual(1, self.press(z))
+        self.wait_in_guest("grep -q 'Z%z' /dev/vcs1")
+        self.assertEqual(3, self.press(backspace, backspace, backspace))
+        self.wait_in_guest("! grep -q 'Z%z' /dev/vcs1")
+        for wrong in (0x1D << 16, 0x1D << 16 | 12, 0x1D, 7, 0xFF << 16 | 7, 0x11D << 16 | 7, -1):
+            with self.subTest(hex(wrong)), self.assertRaises(vi.vmodl.fault.InvalidArgument) as caught:
+                self.press(z, wrong)
+            self.assertEqual("spec.keyEvents[1].usbHidCode", caught.exception.invalidProperty)
+        with self.assertRaises(vi.vmodl.fault.InvalidArgument):
+            self.press(*[z] * 201)
+        self.wait_in_guest("! grep -q zz /dev/vcs1")  # nothing of these was sent
+
     def test_a_ticket_opens_one_connection(self) -> None:
         ticket = self.ticket()
         Screen(self.open(ticket)).update(incremental=False)
@@ -200,6 +222,8 @@ class Console(unittest.TestCase):
         self.addCleanup(lambda: self.client.run(other.Destroy_Task()))
         with self.assertRaises(vim.fault.InvalidPowerState):
             other.AcquireTicket("webmks")
+        with self.assertRaises(vim.fault.InvalidPowerState):
+            other.PutUsbScanCodes(vim.UsbScanCodeSpec(keyEvents=[vim.UsbScanCodeSpec.KeyEvent(usbHidCode=0x40007)]))
         self.client.run(other.PowerOnVM_Task())
         ticket = other.AcquireTicket("webmks").ticket
         open_one = Screen(self.client.websocket(other, "webmks"))

@@ -328,6 +328,7 @@ struct vim_fault *vm_reboot_guest_call(struct vim_call *call, const struct Reboo
 VM_METHOD(vm_reconfigure_call, ReconfigVM_Task);
 /* Brings the devices of a machine that was found running to what its .vmx says: a change was cut off. */
 void vm_reconcile_devices(struct vm *vm);
+VM_METHOD(vm_put_usb_scan_codes_call, PutUsbScanCodes);
 VM_METHOD(vm_screenshot_call, CreateScreenshot_Task);
 VM_METHOD(vm_acquire_ticket_call, AcquireTicket);
 /* Powers on, or resumes, within an operation. */

@@ -24,4 +24,5 @@ const struct VirtualMachine_methods host_virtual_machine_methods = {
     .UnregisterVM = vm_unregister_call,
     .AcquireTicket = vm_acquire_ticket_call,
     .CreateScreenshot_Task = vm_screenshot_call,
+    .PutUsbScanCodes = vm_put_usb_scan_codes_call,
 };

@@ -640,6 +640,7 @@ static const struct hypervisor_ops qemu_ops = {
     .unpause = qemu_unpause,
     .press_power = qemu_press_power,
     .suspend = qemu_suspend,
+    .send_keys = qemu_send_keys,
     .screenshot = qemu_screenshot,
     .open_screen = qemu_open_screen,
     .open_serial = qemu_open_serial,

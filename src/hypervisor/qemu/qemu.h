@@ -141,6 +141,8 @@ int qemu_reset(struct hypervisor *hv, const char *id, char **ret_message);
 int qemu_pause(struct hypervisor *hv, const char *id, char **ret_message);
 int qemu_unpause(struct hypervisor *hv, const char *id, char **ret_message);
 int qemu_press_power(struct hypervisor *hv, const char *id, char **ret_message);
+int qemu_send_keys(struct hypervisor *hv, const char *id, const struct hypervisor_key *keys, size_t n,
+                   char **ret_message);
 int qemu_screenshot(struct hypervisor *hv, const char *id, int fd, char **ret_message);
 int qemu_open_screen(struct hypervisor *hv, const char *id, int *ret_fd, char **ret_message);
 int qemu_open_serial(struct hypervisor *hv, const char *id, int32_t device_key, int *ret_fd,

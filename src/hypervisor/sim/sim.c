@@ -402,6 +402,16 @@ static int check_vm(struct hypervisor *hv, const char *id)
     return sim_get_state(hv, id, &state);
 }
 
+static int sim_send_keys(struct hypervisor *hv, const char *id, const struct hypervisor_key *keys, size_t n,
+                         char **ret_message)
+{
+    (void)keys;
+    (void)n;
+    int error = check_vm(hv, id);
+    return error != 0 ? error
+                      : hypervisor_fail(ret_message, -ENOTSUP, "a simulated virtual machine has no keyboard");
+}
+
 static int sim_open_screen(struct hypervisor *hv, const char *id, int *ret_fd, char **ret_message)
 {
     (void)ret_fd;
@@ -653,6 +663,7 @@ static const struct hypervisor_ops sim_ops = {
     .unpause = sim_unpause,
     .press_power = sim_press_power,
     .suspend = sim_suspend,
+    .send_keys = sim_send_keys,
     .screenshot = sim_screenshot,
     .open_screen = sim_open_screen,
     .open_serial = sim_open_serial,
