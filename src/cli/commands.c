@@ -321,7 +321,7 @@ const struct cli_command cli_commands[] = {
      NULL,
      cli_run_datastore_rename},
     {"datastore remove",
-     "forget a datastore without virtual machines; its files stay",
+     "forget a datastore that no machine is on; its files stay",
      NULL,
      {{"DATASTORE", CLI_WORD_DATASTORE, false, false}},
      NULL,
