@@ -289,6 +289,18 @@ static void log_in(struct session *s, const char *user, const char *password)
     close_connection(&c);
 }
 
+/* As good clients do: a server keeps what sessions have made until they end. */
+static void log_out(struct session *s)
+{
+    struct connection c;
+    open_connection(&c, s->port);
+    char *body = text("<Logout xmlns=\"urn:vim25\"><_this type=\"SessionManager\">%s</_this></Logout>",
+                      s->session_manager);
+    ask(s, &c, body);
+    free(body);
+    close_connection(&c);
+}
+
 /* A PropertySpec of VirtualMachine and an ObjectSpec of all VMs (id NULL) or of one, as a filter spec's
  * members. */
 static char *selection(const struct session *s, const char *id, char **paths, int n)
@@ -566,5 +578,6 @@ int main(int argc, char **argv)
     } else {
         fail("unknown measurement \"%s\"", what);
     }
+    log_out(&session);
     return 0;
 }
