@@ -210,6 +210,13 @@ static void fetch_members(const struct vim_type *type, const void *object)
     }
 }
 
+static void fetch_items(const struct vim_type *type, const struct vim_array *array)
+{
+    for (uint32_t i = 0; i < array->n && type->kind == VIM_DATA; i++) {
+        __builtin_prefetch(((const void *const *)array->items)[i]);
+    }
+}
+
 static void write_members(struct vim_writer *w, const struct vim_type *type, const void *object)
 {
     fetch_members(type, object);
@@ -271,6 +278,7 @@ static void write_member(struct vim_writer *w, const struct vim_field *field, co
     if (field->flags & VIM_ARRAY) {
         const struct vim_array *array = at;
         size_t size = vim_value_size(field->type);
+        fetch_items(field->type, array);
         for (uint32_t i = 0; i < array->n; i++) {
             const void *item = (const char *)array->items + i * size;
             if (vim_writable(w, field->type, item)) {
