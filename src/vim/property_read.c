@@ -378,7 +378,9 @@ static struct vim_fault *write_result(struct vim_call *call, struct property_cur
     const struct vim_field *field = vim_call_begin_result(call);
     vim_write_begin(&call->writer, field, &RetrieveResult_type);
     size_t before = call->out.length;
-    write_page(call, cursor, fields.objects, &fields, cursor->page_size, PAGE_BYTES);
+    /* Without a session there is nobody to keep the rest for. */
+    size_t max_bytes = call->session != NULL ? PAGE_BYTES : SIZE_MAX;
+    write_page(call, cursor, fields.objects, &fields, cursor->page_size, max_bytes);
     bool more = cursor->next < cursor->items->len;
     if (more) {
         if (cursor->token == NULL) {
