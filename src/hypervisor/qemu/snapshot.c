@@ -225,6 +225,9 @@ static int stop_and_save(struct taking *t)
     g_mutex_lock(&vm->lock);
     t->pause.pause_us = MAX(vm->resumed_us - t->began_us, 0);
     g_mutex_unlock(&vm->lock);
+    if (error == 0) {
+        on_progress(t, 100); /* a save that was quick may have ended before anybody looked */
+    }
     if (error == 0 && t->cancelled) {
         error = hypervisor_fail(t->ret_message, -ECANCELED, "saving the memory was cancelled");
     }
