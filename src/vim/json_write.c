@@ -266,6 +266,14 @@ void json_write_fault(struct buffer *out, const struct vim_fault *fault, vim_ver
     buffer_append_char(out, '}');
 }
 
+static void write_items(struct vim_writer *w, const struct buffer *items)
+{
+    if (items->length > 0) {
+        separate(w->out);
+        buffer_append(w->out, items->data, items->length);
+    }
+}
+
 const struct vim_writer_ops vim_json_writer = {
     .member = write_member,
     .any = write_any,
@@ -273,4 +281,5 @@ const struct vim_writer_ops vim_json_writer = {
     .end_array = end_array,
     .begin_object = begin_object,
     .end_object = end_object,
+    .items = write_items,
 };

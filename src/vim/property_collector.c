@@ -454,7 +454,7 @@ static void write_missing(struct vim_call *call, const struct update_fields *f,
 {
     vim_write_begin_array(&call->writer, f->missingSet);
     for (guint i = 0; i < plan->paths->len; i++) {
-        property_write_missing(call, &f->content, object, g_ptr_array_index(plan->paths, i));
+        property_write_missing(call, &call->writer, &f->content, object, g_ptr_array_index(plan->paths, i));
     }
     vim_write_end_array(&call->writer, f->missingSet);
 }

@@ -2,13 +2,15 @@
 /*
  * One-shot reads: RetrieveProperties, RetrievePropertiesEx with pages. See property_collector.h.
  *
- * The selection is walked first, which gives the list of objects; then they are written page by page. What
- * is left of a read after a page waits in the session as a cursor, known to the client by its token.
+ * The selection is walked first, which gives the list of objects; then they are written page by page, the
+ * objects of a large page by several threads. What is left of a read after a page waits in the session as a
+ * cursor, known to the client by its token.
  */
 #include "vim/property_read.h"
 
 #include <string.h>
 
+#include "base/pieces.h"
 #include "vim/faults.h"
 #include "vim/json.h"
 #include "vim/property_collector.h"
@@ -16,9 +18,12 @@
 #include "vim/value.h"
 
 enum {
-    /* A page of RetrievePropertiesEx ends when it is this large. It is made in memory: 7 MiB, and the object
+    /* A page of RetrievePropertiesEx ends when it is this large. It is made in memory: 7 MiB, and the piece
      * that goes beyond, fit into a buffer of 8. */
     PAGE_BYTES = 7 << 20,
+    PIECE = 64,       /* objects that a thread writes at a time */
+    ALONE = 4,        /* pieces that are written before another thread would have begun */
+    MAX_HELPERS = 3,  /* other threads that write for one read */
     MAX_CURSORS = 16, /* unfinished reads of one session; the oldest gives way */
 };
 
@@ -103,7 +108,7 @@ void property_get(const struct vim_call *call, const struct vim_object *object, 
 }
 
 struct dynamic_property {
-    struct vim_call *call;
+    struct vim_writer *writer;
     const struct property_fields *fields;
     const char *name;
 };
@@ -111,17 +116,17 @@ struct dynamic_property {
 static void write_dynamic_property(void *data, const struct vim_value *value)
 {
     struct dynamic_property *p = data;
-    struct vim_writer *w = &p->call->writer;
+    struct vim_writer *w = p->writer;
     vim_write_begin(w, p->fields->propSet, &DynamicProperty_type);
     vim_write_member(w, p->fields->name, &p->name);
     vim_write_any(w, p->fields->val, value->type, value->array, value->at);
     vim_write_end(w, p->fields->propSet);
 }
 
-void property_write_missing(struct vim_call *call, const struct property_fields *fields,
-                            const struct vim_object *object, const struct vim_path *path)
+void property_write_missing(const struct vim_call *call, struct vim_writer *w,
+                            const struct property_fields *fields, const struct vim_object *object,
+                            const struct vim_path *path)
 {
-    struct vim_writer *w = &call->writer;
     const char *text = vim_path_text(path);
     const char *privilege = vim_privileges[VIM_PRIVILEGE_SYSTEM_READ].id;
     VIM_FAULT_AUTO fault =
@@ -142,37 +147,12 @@ static bool is_public(const struct vim_object *object)
     return object->ref.type == &ServiceInstance_type;
 }
 
-void property_write_object(struct vim_call *call, const struct property_fields *fields,
-                           const struct vim_field *field, const struct property_plan *plan,
-                           const struct vim_reader *reader, struct vim_object *object)
-{
-    struct vim_writer *w = &call->writer;
-    bool readable = is_public(object) || (call->session != NULL && vim_may_read(reader, object));
-    vim_write_begin(w, field, &ObjectContent_type);
-    vim_write_member(w, fields->obj, &object->ref);
-    const struct vim_field *list = readable ? fields->propSet : fields->missingSet;
-    if (plan->paths->len > 0) {
-        vim_write_begin_array(w, list);
-        for (guint i = 0; i < plan->paths->len; i++) {
-            const struct vim_path *path = g_ptr_array_index(plan->paths, i);
-            if (readable) {
-                struct dynamic_property property = {call, fields, vim_path_text(path)};
-                property_get(call, object, path, write_dynamic_property, &property);
-            } else {
-                property_write_missing(call, fields, object, path);
-            }
-        }
-        vim_write_end_array(w, list);
-    }
-    vim_write_end(w, field);
-}
-
 /* ---- walking a selection -------------------------------------------------------------------------- */
 
 /* An object of a read and how to report it. The reference outlives the lock between pages. */
 struct read_item {
-    struct vim_ref ref; /* owned */
-    unsigned spec;      /* index of its spec */
+    struct vim_ref ref;               /* owned */
+    const struct property_plan *plan; /* of its spec, which the cursor keeps */
 };
 
 struct property_cursor {
@@ -210,7 +190,6 @@ struct walk {
     GHashTable *reported; /* objects */
     GArray *items;
     struct property_spec *spec;
-    unsigned spec_index;
 };
 
 struct visit {
@@ -250,9 +229,9 @@ static void walk_from(struct walk *walk, struct vim_object *root, bool skip, GPt
     while (stack->len > 0) {
         struct step step = g_array_index(stack, struct step, stack->len - 1);
         g_array_set_size(stack, stack->len - 1);
-        if (!step.skip && property_spec_plan(walk->spec, step.object->ref.type)->selected &&
-            g_hash_table_add(walk->reported, step.object)) {
-            struct read_item item = {vim_ref_copy(&step.object->ref), walk->spec_index};
+        const struct property_plan *plan = property_spec_plan(walk->spec, step.object->ref.type);
+        if (!step.skip && plan->selected && g_hash_table_add(walk->reported, step.object)) {
+            struct read_item item = {vim_ref_copy(&step.object->ref), plan};
             g_array_append_val(walk->items, item);
         }
         struct visit visit = {step.object, step.next};
@@ -277,12 +256,11 @@ static void walk_from(struct walk *walk, struct vim_object *root, bool skip, GPt
 }
 
 /* All objects that the spec reports, in order. (read lock) */
-static struct vim_fault *walk_spec(const struct vim_call *call, struct property_spec *spec, unsigned index,
-                                   GArray *items)
+static struct vim_fault *walk_spec(const struct vim_call *call, struct property_spec *spec, GArray *items)
 {
     g_autoptr(GHashTable) visited = g_hash_table_new_full(visit_hash, visit_equal, g_free, NULL);
     g_autoptr(GHashTable) reported = g_hash_table_new(NULL, NULL);
-    struct walk walk = {call, visited, reported, items, spec, index};
+    struct walk walk = {call, visited, reported, items, spec};
     for (guint i = 0; i < spec->roots->len; i++) {
         const struct property_root *root = &g_array_index(spec->roots, struct property_root, i);
         struct vim_object *object = vim_inventory_find_ref(call->server->inventory, &root->ref);
@@ -309,7 +287,7 @@ static struct vim_fault *open_read(struct vim_call *call, struct PropertyFilterS
         if (fault == NULL) {
             g_ptr_array_add(cursor->specs, spec);
             vim_read_lock(call->server->inventory);
-            fault = walk_spec(call, spec, i, cursor->items);
+            fault = walk_spec(call, spec, cursor->items);
             vim_read_unlock(call->server->inventory);
         }
     }
@@ -321,29 +299,104 @@ static struct vim_fault *open_read(struct vim_call *call, struct PropertyFilterS
     return NULL;
 }
 
-/* Writes up to max objects as items of `field`. Objects that are gone by now are left out. */
+/* ---- writing objects ------------------------------------------------------------------------------ */
+
+/* A page while it is written. Its threads work under the read lock of the one that called. */
+struct page {
+    struct vim_call *call; /* its writer is the calling thread's */
+    const struct property_fields *fields;
+    const struct vim_field *field; /* the array of the objects */
+    struct vim_reader reader;
+    const struct read_item *items; /* the first of the page */
+    size_t n;                      /* at most so many */
+    size_t max_bytes;              /* of the whole answer */
+};
+
+/* Writes an ObjectContent as an item of the array `field`. */
+static void write_object(const struct page *page, struct vim_writer *w, const struct property_plan *plan,
+                         struct vim_object *object)
+{
+    const struct vim_call *call = page->call;
+    const struct property_fields *fields = page->fields;
+    bool readable = is_public(object) || (call->session != NULL && vim_may_read(&page->reader, object));
+    vim_write_begin(w, page->field, &ObjectContent_type);
+    vim_write_member(w, fields->obj, &object->ref);
+    const struct vim_field *list = readable ? fields->propSet : fields->missingSet;
+    if (plan->paths->len > 0) {
+        vim_write_begin_array(w, list);
+        for (guint i = 0; i < plan->paths->len; i++) {
+            const struct vim_path *path = g_ptr_array_index(plan->paths, i);
+            if (readable) {
+                struct dynamic_property property = {w, fields, vim_path_text(path)};
+                property_get(call, object, path, write_dynamic_property, &property);
+            } else {
+                property_write_missing(call, w, fields, object, path);
+            }
+        }
+        vim_write_end_array(w, list);
+    }
+    vim_write_end(w, page->field);
+}
+
+/* Writes the objects of a piece. Those that are gone by now are left out. */
+static void write_piece(const struct page *page, size_t piece, struct vim_writer *w)
+{
+    for (size_t i = piece * PIECE; i < MIN((piece + 1) * PIECE, page->n); i++) {
+        const struct read_item *item = &page->items[i];
+        struct vim_object *object = vim_inventory_find_ref(page->call->server->inventory, &item->ref);
+        if (object != NULL) {
+            write_object(page, w, item->plan, object);
+        }
+    }
+}
+
+static void make_piece(void *data, size_t piece, struct buffer *out)
+{
+    const struct page *page = data;
+    struct vim_writer w = page->call->writer;
+    w.out = out;
+    write_piece(page, piece, &w);
+}
+
+static bool take_piece(void *data, const struct buffer *made)
+{
+    const struct page *page = data;
+    vim_write_items(&page->call->writer, made);
+    return page->call->out.length < page->max_bytes;
+}
+
+/* Writes pieces until all are written or the answer is large enough. How many were written. */
+static size_t write_pieces(struct page *page)
+{
+    size_t n = (page->n + PIECE - 1) / PIECE;
+    if (n > ALONE) {
+        unsigned helpers = MIN(g_get_num_processors() - 1, MAX_HELPERS);
+        struct pieces pieces = {n, helpers, make_piece, take_piece, page};
+        return pieces_make(&pieces, page->call->server->workers);
+    }
+    size_t written = 0;
+    while (written < n && page->call->out.length < page->max_bytes) {
+        write_piece(page, written++, &page->call->writer);
+    }
+    return written;
+}
+
+/* Writes up to max objects as items of `field`. */
 static void write_page(struct vim_call *call, struct property_cursor *cursor, const struct vim_field *field,
                        const struct property_fields *fields, guint max, size_t max_bytes)
 {
-    struct vim_inventory *inventory = call->server->inventory;
-    vim_read_lock(inventory);
-    struct vim_reader reader = {0};
+    struct page page = {.call = call, .fields = fields, .field = field, .max_bytes = max_bytes};
+    page.items = &g_array_index(cursor->items, struct read_item, cursor->next);
+    page.n = MIN(cursor->items->len - cursor->next, max);
+    vim_read_lock(call->server->inventory);
     if (call->session != NULL) {
-        reader = vim_reader_new(call->server->authorization, call->session);
+        page.reader = vim_reader_new(call->server->authorization, call->session);
     }
     vim_write_begin_array(&call->writer, field);
-    for (guint n = 0; cursor->next < cursor->items->len && n < max && call->out.length < max_bytes; n++) {
-        const struct read_item *item = &g_array_index(cursor->items, struct read_item, cursor->next);
-        cursor->next++;
-        struct vim_object *object = vim_inventory_find_ref(inventory, &item->ref);
-        if (object != NULL) {
-            struct property_spec *spec = g_ptr_array_index(cursor->specs, item->spec);
-            property_write_object(call, fields, field, property_spec_plan(spec, object->ref.type), &reader,
-                                  object);
-        }
-    }
+    size_t written = write_pieces(&page) * PIECE;
+    cursor->next += (guint)MIN(written, page.n);
     vim_write_end_array(&call->writer, field);
-    vim_read_unlock(inventory);
+    vim_read_unlock(call->server->inventory);
 }
 
 struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args)

@@ -23,14 +23,10 @@ typedef void (*property_value_fn)(void *data, const struct vim_value *value);
 void property_get(const struct vim_call *call, const struct vim_object *object, const struct vim_path *path,
                   property_value_fn fn, void *data);
 
-/* Writes an ObjectContent as an item of the array `field`. (read lock) */
-void property_write_object(struct vim_call *call, const struct property_fields *fields,
-                           const struct vim_field *field, const struct property_plan *plan,
-                           const struct vim_reader *reader, struct vim_object *object);
-
 /* The missingSet entry of a property that the session may not read. */
-void property_write_missing(struct vim_call *call, const struct property_fields *fields,
-                            const struct vim_object *object, const struct vim_path *path);
+void property_write_missing(const struct vim_call *call, struct vim_writer *w,
+                            const struct property_fields *fields, const struct vim_object *object,
+                            const struct vim_path *path);
 
 /* RetrieveProperties and its kin. */
 struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args);

@@ -357,6 +357,11 @@ static void end_object(struct vim_writer *w, const struct vim_field *field)
     close_element(w->out, field);
 }
 
+static void write_items(struct vim_writer *w, const struct buffer *items)
+{
+    buffer_append(w->out, items->data, items->length);
+}
+
 const struct vim_writer_ops vim_soap_writer = {
     .member = write_member,
     .any = write_any,
@@ -364,4 +369,5 @@ const struct vim_writer_ops vim_soap_writer = {
     .end_array = begin_array,
     .begin_object = begin_object,
     .end_object = end_object,
+    .items = write_items,
 };

@@ -21,6 +21,7 @@ struct vim_writer_ops {
     void (*end_array)(struct vim_writer *w, const struct vim_field *field);
     void (*begin_object)(struct vim_writer *w, const struct vim_field *field, const struct vim_type *type);
     void (*end_object)(struct vim_writer *w, const struct vim_field *field);
+    void (*items)(struct vim_writer *w, const struct buffer *items);
 };
 
 struct vim_writer {
@@ -65,6 +66,13 @@ static inline void vim_write_begin_array(struct vim_writer *w, const struct vim_
 static inline void vim_write_end_array(struct vim_writer *w, const struct vim_field *field)
 {
     w->ops->end_array(w, field);
+}
+
+/* Items of an array that another writer of the same kind wrote into a buffer of its own: here they go, between
+ * begin_array and end_array. */
+static inline void vim_write_items(struct vim_writer *w, const struct buffer *items)
+{
+    w->ops->items(w, items);
 }
 
 /* The type to show a client of this version for an object of `type` in a place declared as `declared`. */

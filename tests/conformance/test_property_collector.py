@@ -9,6 +9,7 @@ import unittest
 from typing import Any
 
 import vi
+import wire
 from pyVim.task import WaitForTask
 from pyVmomi import vim, vmodl
 from tenkyu_host import TenkyuHost
@@ -172,6 +173,108 @@ class Reads(Case):
         spec = vi.filter_spec([self.root], vim.VirtualMachine, ["name"])
         self.assertIsNone(self.pc.RetrievePropertiesEx([spec], PC.RetrieveOptions()))
         self.assertEqual([], list(self.pc.RetrieveProperties([spec])))
+
+
+class LargeReads(unittest.TestCase):
+    """Reads of so many objects that several threads write the answer, in both bindings."""
+
+    host: TenkyuHost
+    MANY = 2000
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = TenkyuHost("sim", args=("--sim-vms", str(cls.MANY)))
+        cls.addClassCleanup(cls.host.close)
+
+    def session(self, binding: str) -> wire.Session:
+        session = wire.Session(self.host, binding)
+        self.addCleanup(session.close)
+        session.login(self.host.user, self.host.password)
+        return session
+
+    def view(self, session: wire.Session) -> dict[str, str]:
+        root = wire.ref("Folder", "ha-folder-root")
+        made = session.call("ViewManager", "ViewManager", "CreateContainerView", container=root,
+                            type=["VirtualMachine"], recursive=True)
+        return wire.ref("ContainerView", made["value"])
+
+    def spec(self, objects: list[dict[str, str]], paths: list[str], select: bool) -> dict[str, Any]:
+        more: dict[str, Any] = {"skip": True, "selectSet": [
+            {"_typeName": "TraversalSpec", "type": "ContainerView", "path": "view"}]} if select else {}
+        return {"propSet": [{"type": "VirtualMachine", "pathSet": paths}],
+                "objectSet": [{"obj": obj, **more} for obj in objects]}
+
+    def pages(self, session: wire.Session, spec: dict[str, Any], **options: Any) -> list[list[Any]]:
+        """(id, values) of each object, page by page."""
+        collector = ("PropertyCollector", "ha-property-collector")
+        found = []
+        answer = session.call(*collector, "RetrievePropertiesEx", specSet=[spec], options=options)
+        while True:
+            objects = answer["objects"] if isinstance(answer["objects"], list) else [answer["objects"]]
+            found.append([(o["obj"]["value"], o["propSet"]) for o in objects])
+            if "token" not in answer:
+                return found
+            answer = session.call(*collector, "ContinueRetrievePropertiesEx", token=answer["token"])
+
+    def test_same_as_small_reads(self) -> None:
+        paths = ["name", "runtime.powerState", "config.files", "guest"]
+        for binding in wire.BINDINGS:
+            with self.subTest(binding):
+                session = self.session(binding)
+                whole = self.pages(session, self.spec([self.view(session)], paths, True))[0]
+                self.assertEqual(self.MANY, len(dict(whole)))
+                small = []
+                for first in range(0, self.MANY, 50):
+                    some = [wire.ref("VirtualMachine", moid) for moid, _ in whole[first:first + 50]]
+                    small += self.pages(session, self.spec(some, paths, False))[0]
+                self.assertEqual(small, whole)
+
+    def test_pages_by_number(self) -> None:
+        for binding in wire.BINDINGS:
+            with self.subTest(binding):
+                session = self.session(binding)
+                spec = self.spec([self.view(session)], ["name"], True)
+                whole = self.pages(session, spec)
+                pages = self.pages(session, spec, maxObjects=701)
+                self.assertEqual([self.MANY], [len(page) for page in whole])
+                self.assertEqual([701, 701, self.MANY - 1402], [len(page) for page in pages])
+                self.assertEqual(whole[0], sum(pages, []))
+
+    def test_pages_by_size(self) -> None:
+        """A page ends at 7 MiB or little more, and the next goes on with the object after its last."""
+        for binding in wire.BINDINGS:
+            with self.subTest(binding):
+                session = self.session(binding)
+                spec = self.spec([self.view(session)], ["config", "summary", "environmentBrowser", "name"], True)
+                whole = self.pages(session, self.spec([self.view(session)], ["name"], True))[0]
+                pages = self.pages(session, spec)
+                self.assertGreater(len(pages), 1)
+                self.assertEqual([moid for moid, _ in whole], [moid for page in pages for moid, _ in page])
+
+    def test_while_machines_come_and_go(self) -> None:
+        """Each machine that was there all the time is told once, by its own name."""
+        admin = vi.connect(self.host)
+        self.addCleanup(admin.content.sessionManager.Logout)
+        session = self.session("json")
+        spec = self.spec([self.view(session)], ["name"], True)
+        before = {moid: values for moid, values in self.pages(session, spec)[0]}
+        end = threading.Event()
+
+        def change() -> None:
+            while not end.is_set():
+                vm = vi.create_vm(admin, "visitor")
+                WaitForTask(vm.Destroy_Task())
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            for _ in range(20):
+                objects = [o for page in self.pages(session, spec, maxObjects=900) for o in page]
+                self.assertEqual(len(objects), len(dict(objects)))
+                self.assertEqual(before, {moid: values for moid, values in objects if moid in before})
+        finally:
+            end.set()
+            thread.join()
 
 
 class Waits(Case):
