@@ -26,6 +26,7 @@
 #include "host/sim_population.h"
 #include "host/performance/statistics.h"
 #include "host/storage/datastore_watch.h"
+#include "host/vm/port_link.h"
 #include "host/vm/vm.h"
 #include "vim/http.h"
 #include "vim/tls.h"
@@ -235,6 +236,7 @@ static int start(struct host *host, const struct host_options *options, char **r
     }
     if (error == 0) {
         guest_agents_start(host);
+        port_links_start(host);
         error = fill(host, options, ret_message);
     }
     if (error == 0) {
@@ -284,6 +286,7 @@ void host_free(struct host *host)
         vim_server_finish_tasks(host->server);
     }
     guest_agents_stop(host);
+    port_links_stop(host);
     hypervisor_free(host->hypervisor); /* no events any more */
     vim_server_free(host->server);
     statistics_free(host->statistics);

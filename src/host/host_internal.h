@@ -41,6 +41,7 @@ struct host {
     GHashTable *reserved_names; /* of machines that are being made */
     GHashTable *tickets;        /* console tickets; see console.c */
     struct guest_agents *guest_agents; /* see guest_agent.h */
+    struct port_links *port_links;     /* see port_link.h */
     struct statistics *statistics;     /* see statistics.h */
     struct host_facts *facts;          /* see host_facts.h */
     GMutex autostart;    /* changes of what starts and stops with the host; held while its file is written */

@@ -184,6 +184,12 @@ int hypervisor_vm_change_medium(struct hypervisor *hv, const char *id, const str
     return CALL(hv, change_medium, id, device, file);
 }
 
+int hypervisor_vm_change_port(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
+                              const struct hypervisor_file *file, char **ret_message)
+{
+    return CALL(hv, change_port, id, device, file);
+}
+
 int hypervisor_vm_set_link(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                            bool connected, char **ret_message)
 {

@@ -39,7 +39,8 @@ struct hypervisor_file {
     int fd;             /* borrowed for the call; the hypervisor duplicates what it keeps */
     bool read_only;     /* a writable disk's fd must be open for reading and writing */
     const char *format; /* "qcow2" or "raw"; "tap" of a network adapter; "host_cdrom" of a drive of the host;
-                           "folder" with the state of a TPM, whose owner the hypervisor may change */
+                           "folder" with the state of a TPM, whose owner the hypervisor may change; "socket" of a
+                           serial port that is called: it listens */
 };
 
 /* What a guest operating system wants of its board and the API has no property for. All false suits Linux. */
@@ -234,6 +235,11 @@ int hypervisor_vm_get_devices(struct hypervisor *hv, const char *id, int32_t **r
 /* Changes the medium of a CD or floppy drive; file NULL ejects. */
 int hypervisor_vm_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                                 const struct hypervisor_file *file, char **ret_message);
+/* Connects a serial port as its backing and connectable.connected now say. One that is connected is cut first, by a
+ * call that says so: the new connection may need its place. file is what it writes to, or listens with; NULL for a
+ * port that hypervisor_vm_open_serial is for. -ENOTSUP: another device. */
+int hypervisor_vm_change_port(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
+                              const struct hypervisor_file *file, char **ret_message);
 /* Plugs or pulls the virtual cable of a network adapter. */
 int hypervisor_vm_set_link(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                            bool connected, char **ret_message);

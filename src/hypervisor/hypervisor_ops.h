@@ -43,6 +43,8 @@ struct hypervisor_ops {
                        char **ret_message);
     int (*change_medium)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                          const struct hypervisor_file *file, char **ret_message);
+    int (*change_port)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
+                       const struct hypervisor_file *file, char **ret_message);
     int (*set_link)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device, bool connected,
                     char **ret_message);
     int (*resize_disk)(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,

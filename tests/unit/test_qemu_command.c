@@ -318,6 +318,8 @@ static void test_models(void)
         {.device_key = 2000, .fdset = 4, .fd_name = "4", .format = "qcow2"},
         {.device_key = 2016, .fdset = 5, .fd_name = "5", .format = "qcow2"},
         {.device_key = 2018, .fdset = 6, .fd_name = "6", .format = "qcow2"},
+        {.device_key = 9000, .fdset = 10, .fd_name = "10", .format = "socket"},
+        {.device_key = 9001, .fdset = 11, .fd_name = "11", .format = "socket"},
         {.device_key = 9002, .fdset = 7, .fd_name = "7", .format = "raw"},
         {.device_key = 10000, .fdset = 8, .fd_name = "8", .format = "raw"},
         {.device_key = 10001, .fdset = 9, .fd_name = "9", .format = "raw"},
@@ -522,12 +524,6 @@ static void test_refusals(void)
     expect_refusal(config, -EINVAL);
     config = config_new("second pass-through", 1, 256);
     add_passthrough(config, 13001, "0000:3b:00.0");
-    expect_refusal(config, -EINVAL);
-    config = config_new("concentrator", 1, 256);
-    add_uri_port(config, 9000, "telnet://db:1", "client");
-    vim_set_string(
-        &((struct VirtualDeviceURIBackingInfo *)config->hardware->device.items[0]->backing)->proxyURI,
-        "telnet://vspc:13370");
     expect_refusal(config, -EINVAL);
     config = config_new("fifth port", 1, 256);
     config_add(config, &VirtualSerialPort_type, 9004);

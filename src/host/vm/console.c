@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "base/file.h"
+#include "host/vm/port_address.h"
 #include "host/vm/vm.h"
 #include "vim/event.h"
 #include "vim/http.h"
@@ -126,15 +127,16 @@ static struct ticket *take_ticket(struct host *host, const char *text)
     return value;
 }
 
-/* The device key of the first serial port that is not a file, or 0. */
+/* The device key of the first serial port that is a console, or 0. */
 static int32_t serial_key(struct vm *vm)
 {
     int32_t key = 0;
     struct VirtualMachineConfigInfo *config = vm_config(vm);
     for (uint32_t i = 0; config != NULL && key == 0 && i < config->hardware->device.n; i++) {
         const struct VirtualDevice *device = config->hardware->device.items[i];
-        if (vim_is_a(device, &VirtualSerialPort_type) &&
-            !vim_is_a(device->backing, &VirtualSerialPortFileBackingInfo_type)) {
+        PORT_ADDRESS_AUTO address = {0};
+        VIM_FAULT_AUTO fault = port_address_of(device, 0, &address);
+        if (fault == NULL && address.kind == PORT_CONSOLE) {
             key = device->key;
         }
     }
@@ -154,7 +156,7 @@ static int open_console(struct host *host, const struct ticket *ticket, int *ret
     }
     int32_t key = serial_key(vm);
     if (key == 0) {
-        *ret_message = g_strdup("the virtual machine has no serial port that is not a file");
+        *ret_message = g_strdup("the virtual machine has no serial port that is a console");
         return -ENOENT;
     }
     return hypervisor_vm_open_serial(host->hypervisor, vm->id, key, ret_fd, ret_message);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/snapshot/snapshot.h"
+#include "host/vm/port_link.h"
 #include "vim/method.h"
 #include "vim/value.h"
 
@@ -389,8 +390,10 @@ void vm_set_power_state(struct vm *vm, enum VirtualMachinePowerState state)
     vim_write_unlock(inventory);
     if (before != state && on) {
         guest_agent_connect(vm, before == VirtualMachinePowerState_suspended);
+        port_links_begin(vm);
     } else if (before != state) {
         guest_agent_disconnect(vm);
+        port_links_end(vm);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "host/storage/disk_image.h"
 #include "host/storage/disk_lock.h"
 #include "host/vm/guest_os.h"
+#include "host/vm/port_address.h"
 #include "host/vm/vm.h"
 #include "host/vm/vm_host_device.h"
 #include "host/vm/vmx.h"
@@ -130,6 +131,9 @@ static void complete(struct host *host, struct VirtualMachineConfigInfo *config)
         }
         add_parents(host, device);
         vm_device_describe(device);
+        if (device->connectable != NULL) { /* what it is while it runs is in no file */
+            device->connectable->connected = device->connectable->startConnected;
+        }
     }
     vm_device_link(config);
 }
@@ -251,6 +255,30 @@ static struct vim_fault *open_plain(struct host *host, const char *name, int fla
     return error == 0 ? NULL : host_file_fault(name, error, "cannot be opened");
 }
 
+/* The listening socket of a serial port that is called without encryption, which is all that it needs. */
+static struct vim_fault *open_port(struct host *host, const struct VirtualDevice *device,
+                                   struct hypervisor_file *ret)
+{
+    PORT_ADDRESS_AUTO address = {0};
+    struct vim_fault *fault = port_address_of(device, 0, &address);
+    if (fault != NULL || !port_address_is_plain_server(&address) ||
+        hypervisor_info(host->hypervisor)->simulated) {
+        return fault;
+    }
+    int error = port_address_listen(&address, host->state_fd, &ret->fd);
+    const char *name = address.kind == PORT_PIPE ? address.pipe : address.port;
+    ret->format = "socket";
+    if (error == -EADDRINUSE) {
+        return fault_resource_in_use("VirtualSerialPort", name,
+                                     "serial port %d: somebody listens on %s already", device->key, name);
+    }
+    return error == 0
+               ? NULL
+               : fault_invalid_device_backing(
+                     address.kind == PORT_PIPE ? "backing.pipeName" : "backing.serviceURI", device->key,
+                     "serial port %d cannot listen on %s: %s", device->key, name, g_strerror(-error));
+}
+
 struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDevice *device,
                                        struct hypervisor_file *ret)
 {
@@ -259,7 +287,7 @@ struct vim_fault *vm_files_open_device(struct host *host, const struct VirtualDe
         return vm_host_device_open(device, ret);
     }
     if (!vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
-        return NULL;
+        return open_port(host, device, ret);
     }
     const char *name = ((const struct VirtualDeviceFileBackingInfo *)device->backing)->fileName;
     if (vim_is_a(device, &VirtualDisk_type)) {

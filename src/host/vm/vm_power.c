@@ -146,6 +146,35 @@ static void forget_setup(struct vm *vm, const struct VirtualMachineConfigInfo *c
     vm_set_config(vm, after);
 }
 
+/* A power-on connects what is to be connected then; whether that changes what is shown. */
+static bool settle_connections(struct VirtualMachineConfigInfo *config)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < config->hardware->device.n; i++) {
+        struct VirtualDeviceConnectInfo *connectable = config->hardware->device.items[i]->connectable;
+        if (connectable != NULL && connectable->connected != connectable->startConnected) {
+            connectable->connected = connectable->startConnected;
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+/* Starts with saved memory: what was connected is again, whatever a power-on would connect. */
+static struct vim_fault *resume(struct vm *vm, const struct VirtualMachineConfigInfo *config, int state_fd)
+{
+    struct VirtualMachineConfigInfo *as_it_was = vim_copy(config);
+    for (uint32_t i = 0; i < as_it_was->hardware->device.n; i++) {
+        struct VirtualDeviceConnectInfo *connectable = as_it_was->hardware->device.items[i]->connectable;
+        if (connectable != NULL) {
+            connectable->startConnected = connectable->connected;
+        }
+    }
+    struct vim_fault *fault = start(vm, as_it_was, state_fd);
+    vim_free(as_it_was);
+    return fault;
+}
+
 static struct vim_fault *power_on_now(struct vim_task *task, struct vm *vm)
 {
     enum VirtualMachinePowerState state = vm_power_state(vm);
@@ -157,6 +186,7 @@ static struct vim_fault *power_on_now(struct vim_task *task, struct vm *vm)
         return fault;
     }
     int state_fd = -1;
+    bool changed = false;
     g_autofree char *state_name = NULL;
     struct VirtualMachineConfigInfo *config = vm_config(vm);
     vm_event(vm, task, VmStartingEvent, "%s is starting", config->name);
@@ -164,7 +194,8 @@ static struct vim_fault *power_on_now(struct vim_task *task, struct vm *vm)
         fault = take_state(vm, &state_fd, &state_name);
     }
     if (fault == NULL) {
-        fault = start(vm, config, state_fd);
+        changed = state_fd < 0 && settle_connections(config);
+        fault = state_fd >= 0 ? resume(vm, config, state_fd) : start(vm, config, state_fd);
         if (fault != NULL && state_name != NULL) { /* it did not run: the saved state is good still */
             VIM_FAULT_AUTO second = vm_save_key(vm->host, vm->vmx_path, STATE_KEY, state_name);
             if (second != NULL) {
@@ -178,6 +209,9 @@ static struct vim_fault *power_on_now(struct vim_task *task, struct vm *vm)
         close(state_fd);
     }
     if (fault == NULL) {
+        if (changed) {
+            vm_set_config(vm, vim_copy(config));
+        }
         vm_set_power_state(vm, VirtualMachinePowerState_poweredOn);
         if (state_name != NULL) {
             remove_state(vm, state_name);

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "host/storage/disk_image.h"
 #include "host/snapshot/snapshot.h"
+#include "host/vm/port_link.h"
 #include "vim/event.h"
 #include "vim/value.h"
 
@@ -69,9 +70,42 @@ static struct vim_fault *change_medium(struct vm *vm, const struct VirtualDevice
     return device_fault(drive, error, message);
 }
 
-/* What of a device can be edited so that editing it back undoes it: links and media. */
+/* Connects a serial port to what its backing says now. Its place is free before it is taken again. */
+static struct vim_fault *change_port(struct vm *vm, const struct VirtualDevice *port)
+{
+    struct hypervisor_file file = {.fd = -1};
+    g_autofree char *message = NULL;
+    bool connected = port->connectable == NULL || port->connectable->connected;
+    struct VirtualDeviceConnectInfo unplugged = {.vim_type = &VirtualDeviceConnectInfo_type};
+    struct VirtualSerialPort cut = *(const struct VirtualSerialPort *)port;
+    cut.connectable = &unplugged;
+    port_link_end(vm, port->key);
+    int error =
+        hypervisor_vm_change_port(vm->host->hypervisor, vm->id, (struct VirtualDevice *)&cut, NULL, &message);
+    struct vim_fault *fault = device_fault(port, error, message);
+    if (fault == NULL && connected) {
+        fault = vm_files_open_device(vm->host, port, &file);
+    }
+    if (fault == NULL && connected) {
+        error = hypervisor_vm_change_port(vm->host->hypervisor, vm->id, port, file.fd >= 0 ? &file : NULL,
+                                          &message);
+        fault = device_fault(port, error, message);
+    }
+    if (file.fd >= 0) {
+        close(file.fd);
+    }
+    if (fault == NULL) {
+        port_link_begin(vm, port);
+    }
+    return fault;
+}
+
+/* What of a device can be edited so that editing it back undoes it: links, media and connections. */
 static struct vim_fault *edit(struct vm *vm, const struct VirtualDevice *device)
 {
+    if (vim_is_a(device, &VirtualSerialPort_type)) {
+        return change_port(vm, device);
+    }
     if (vim_is_a(device, &VirtualCdrom_type) || vim_is_a(device, &VirtualFloppy_type)) {
         return change_medium(vm, device);
     }
@@ -131,6 +165,14 @@ struct running_change {
     guint added;
 };
 
+/* Whether connections and backing of a serial port stay as they are: then nobody is to be cut off. */
+static bool is_same_port(const struct VirtualDevice *a, const struct VirtualDevice *b)
+{
+    return vim_is_a(a, &VirtualSerialPort_type) && vim_equal(a->backing, b->backing) &&
+           (a->connectable == NULL || a->connectable->connected) ==
+               (b->connectable == NULL || b->connectable->connected);
+}
+
 /* Brings the running machine to the new configuration. Disks grow last: nothing makes them smaller again. */
 static struct vim_fault *change_running(struct running_change *r)
 {
@@ -141,8 +183,9 @@ static struct vim_fault *change_running(struct running_change *r)
         r->removed += fault == NULL;
     }
     while (fault == NULL && r->edited < change->edited->len) {
-        fault = edit(r->vm, g_ptr_array_index(change->edited, r->edited));
-        r->edited += fault == NULL;
+        /* Counted also when it failed: a port has lost its old connection by then. */
+        const struct VirtualDevice *device = g_ptr_array_index(change->edited, r->edited++);
+        fault = is_same_port(device, vm_device_by_key(r->before, device->key)) ? NULL : edit(r->vm, device);
     }
     while (fault == NULL && r->added < change->added->len) {
         fault = plug(r->vm, change->config, g_ptr_array_index(change->added, r->added));
@@ -170,7 +213,8 @@ static void undo_running(struct running_change *r)
     }
     while (r->edited > 0) {
         const struct VirtualDevice *device = g_ptr_array_index(r->change->edited, --r->edited);
-        warn(r->vm, edit(r->vm, vm_device_by_key(r->before, device->key)));
+        const struct VirtualDevice *old = vm_device_by_key(r->before, device->key);
+        warn(r->vm, is_same_port(device, old) ? NULL : edit(r->vm, old));
     }
     while (r->removed > 0) {
         warn(r->vm, plug(r->vm, r->before, g_ptr_array_index(r->change->removed, --r->removed)));

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "host/storage/disk_image.h"
+#include "host/vm/port_address.h"
 #include "host/vm/vm_host_device.h"
 #include "vim/value.h"
 
@@ -256,8 +257,7 @@ static struct vim_fault *check_backing(struct VirtualDevice *device, unsigned in
     if (port && device->backing == NULL) {
         return fault_invalid_device_backing(property, (int32_t)index, "%s is missing", property);
     }
-    if (vim_is_a(device->backing, &VirtualSerialPortPipeBackingInfo_type) ||
-        vim_is_a(device->backing, &VirtualCdromPassthroughBackingInfo_type) ||
+    if (vim_is_a(device->backing, &VirtualCdromPassthroughBackingInfo_type) ||
         vim_is_a(device->backing, &VirtualFloppyDeviceBackingInfo_type)) {
         return fault_invalid_device_backing(property, (int32_t)index,
                                             "%s: a %s is not supported by this host", property,
@@ -288,7 +288,11 @@ static struct vim_fault *prepare(struct device_changes *d, struct VirtualDevice 
     if (vim_is_a(device, &VirtualEthernetCard_type)) {
         return prepare_network(d, device, index);
     }
+    PORT_ADDRESS_AUTO address = {0};
     struct vim_fault *fault = check_backing(device, index);
+    if (fault == NULL) {
+        fault = port_address_of(device, index, &address);
+    }
     if (fault == NULL && vim_is_a(device->backing, &VirtualDeviceFileBackingInfo_type)) {
         fault = prepare_file(d, device, index);
     }
@@ -464,6 +468,8 @@ static struct vim_fault *edit_device(struct device_changes *d, const struct Virt
         fault = edit_disk(d, device, spec, index);
     } else if (device->vim_type != spec->device->vim_type) {
         fault = bad_operation(spec, index, "a device does not become one of another type");
+    } else if (vim_is_a(device, &VirtualParallelPort_type) && d->on && !vim_equal(device, spec->device)) {
+        fault = hot_plug_check(d, device, index, "edited");
     } else if (vim_is_a(device, &VirtualCdrom_type) || vim_is_a(device, &VirtualEthernetCard_type) ||
                vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type) ||
                vim_is_a(device, &VirtualFloppy_type)) {
@@ -475,6 +481,10 @@ static struct vim_fault *edit_device(struct device_changes *d, const struct Virt
         if (vim_is_a(device, &VirtualEthernetCard_type)) {
             vim_set_string(&((struct VirtualEthernetCard *)device)->macAddress,
                            ((struct VirtualEthernetCard *)spec->device)->macAddress);
+        }
+        if (vim_is_a(device, &VirtualSerialPort_type)) {
+            ((struct VirtualSerialPort *)device)->yieldOnPoll =
+                ((const struct VirtualSerialPort *)spec->device)->yieldOnPoll;
         }
         fault = prepare(d, device, false, index);
     } else if (vim_is_a(device, &VirtualMachineVideoCard_type)) {

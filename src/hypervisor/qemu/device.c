@@ -52,20 +52,9 @@ int32_t qemu_node_key(const char *name)
     return sscanf(name, "disk-%d", &key) == 1 || sscanf(name, "file-%d", &key) == 1 ? key : 0;
 }
 
-bool qemu_serial_is_network(const struct VirtualDevice *device)
-{
-    const struct VirtualDeviceURIBackingInfo *backing =
-        (const struct VirtualDeviceURIBackingInfo *)device->backing;
-    return vim_is_a(device, &VirtualSerialPort_type) &&
-           vim_is_a(backing, &VirtualSerialPortURIBackingInfo_type) &&
-           ((backing->serviceURI != NULL && strstr(backing->serviceURI, "://") != NULL &&
-             !g_str_has_prefix(backing->serviceURI, QEMU_CONSOLE_URI)) ||
-            (backing->proxyURI != NULL && backing->proxyURI[0] != '\0'));
-}
-
 bool qemu_serial_is_socket(const struct VirtualDevice *device)
 {
-    return vim_is_a(device, &VirtualSerialPort_type) && !qemu_serial_is_network(device) &&
+    return vim_is_a(device, &VirtualSerialPort_type) &&
            !vim_is_a(device->backing, &VirtualSerialPortFileBackingInfo_type) &&
            !vim_is_a(device->backing, &VirtualSerialPortDeviceBackingInfo_type);
 }

@@ -64,15 +64,13 @@ int32_t qemu_device_key(const char *name);
 /* The key in a name made by qemu_node_name() or, for parents of a disk, by the planner; 0 for any other. */
 int32_t qemu_node_key(const char *name);
 
-/* Of a port that is for hypervisor_vm_open_serial; so is one without a scheme. */
-#define QEMU_CONSOLE_URI "tenkyu:"
-/* Whether the port has a network connection of its own, by a URI such as "telnet://:7001". */
-bool qemu_serial_is_network(const struct VirtualDevice *device);
-/* Takes such a URI apart. A server may leave out the host, which is "" then (all addresses). -EINVAL: it is
- * none; -ENOTSUP: another scheme than tcp and telnet. */
-int qemu_serial_parse_uri(const char *uri, bool server, char **ret_host, int *ret_port, bool *ret_telnet);
-/* Whether the port is a socket that hypervisor_vm_open_serial can open: no file, device or connection. */
+/* Whether the port is a socket: of a console, of the network, or a pipe; no file and no device. One for which the
+ * host has no listening socket is for hypervisor_vm_open_serial. */
 bool qemu_serial_is_socket(const struct VirtualDevice *device);
+/* What a serial or parallel port is connected to, as chardev-change and chardev-add take it; NULL: it needs a file.
+ * file may be NULL. A new reference. */
+struct json_object *qemu_port_backend(const struct VirtualDevice *device, bool connected,
+                                      const struct qemu_file *file);
 
 /* A device_add argument with driver and id; further strings by "name", value pairs, ended by NULL. */
 struct json_object *qemu_json_device(const char *driver, const char *id, ...) G_GNUC_NULL_TERMINATED;

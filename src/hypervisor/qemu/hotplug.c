@@ -12,6 +12,7 @@
 #include "vim/types.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -296,6 +297,70 @@ int qemu_change_medium(struct hypervisor *hv, const char *id, const struct Virtu
     if (error == 0 && closed != 0) {
         *ret_message = g_steal_pointer(&message);
         error = closed;
+    }
+    return error;
+}
+
+/* Gives QEMU what a port is to be connected to, under this name. */
+static int give_port_file(struct qemu_vm *vm, const struct VirtualDevice *device,
+                          const struct hypervisor_file *file, const char *name, struct qemu_file *ret,
+                          char **ret_message)
+{
+    bool port = vim_is_a(device->backing, &VirtualDeviceDeviceBackingInfo_type);
+    int fd = -1;
+
+    *ret = (struct qemu_file){.device_key = device->key, .fd_name = name};
+    if (qemu_serial_is_socket(device)) {
+        g_autofree char *socket_name = g_strdup_printf(QEMU_SERIAL_SOCKET, device->key);
+        int error = file != NULL ? 0 : qemu_vm_listen(vm, socket_name, &fd, ret_message);
+        if (error == 0) {
+            error = qemu_vm_execute_fd(vm, "getfd", qemu_json("fdname", name, NULL),
+                                       file != NULL ? file->fd : fd, ret_message);
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+        return error;
+    }
+    if (file == NULL) {
+        return hypervisor_fail(ret_message, -EINVAL, "the port has nothing to write to");
+    }
+    int error = qemu_reopen(file->fd, port ? O_RDWR | O_NONBLOCK : O_WRONLY | O_APPEND, &fd);
+    if (error != 0) {
+        return hypervisor_fail(ret_message, error, "the port's file cannot be used: %s", g_strerror(-error));
+    }
+    error = qemu_vm_add_fd(vm, fd, name, &ret->fdset, ret_message);
+    close(fd);
+    return error;
+}
+
+int qemu_change_port(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
+                     const struct hypervisor_file *file, char **ret_message)
+{
+    g_autoptr(qemu_vm) vm = qemu_find(hv, id);
+    bool connected = device->connectable == NULL || device->connectable->connected;
+    char chardev[QEMU_NAME_SIZE], name[QEMU_NAME_SIZE];
+    struct qemu_file given = {0};
+    int error = 0;
+
+    if (vm == NULL) {
+        return -ENOENT;
+    }
+    if (!vim_is_a(device, &VirtualSerialPort_type)) {
+        return hypervisor_fail(ret_message, -ENOTSUP, "only serial ports are connected while a guest runs");
+    }
+    qemu_chardev_name(device->key, chardev);
+    qemu_node_name(device->key, name);
+    if (connected) {
+        error = give_port_file(vm, device, file, name, &given, ret_message);
+    }
+    if (error == 0) {
+        struct json_object *arguments = qemu_json("id", chardev, NULL);
+        json_object_object_add(arguments, "backend", qemu_port_backend(device, connected, &given));
+        error = qemu_vm_execute(vm, "chardev-change", arguments, ret_message);
+    }
+    if (!connected || error != 0) {
+        qemu_vm_remove_fds(vm, name); /* of a file that is open no more */
     }
     return error;
 }

@@ -21,7 +21,6 @@ enum {
     SERIAL_MAX = 4,
     PARALLEL_FIRST_KEY = 10000,
     PARALLEL_MAX = 3,
-    RECONNECT_S = 5, /* between attempts of a port that calls out */
 };
 
 /* NULL: QEMU has none. */
@@ -84,89 +83,92 @@ int plan_network(const struct planning *planning)
     return 0;
 }
 
-/* A port's own network connection, from "tcp://host:port" or "telnet://host:port" of the VI API; a server may
- * leave out the host. Another scheme is -ENOTSUP, nonsense -EINVAL. */
-int qemu_serial_parse_uri(const char *uri, bool server, char **ret_host, int *ret_port, bool *ret_telnet)
+static bool is_telnet(const struct VirtualDevice *device)
 {
-    const char *rest = strstr(uri, "://");
-    const char *colon = rest != NULL ? strrchr(rest + 3, ':') : NULL;
-    guint64 port = 0;
+    const struct VirtualDeviceURIBackingInfo *backing = (const void *)device->backing;
 
-    if (rest == NULL || colon == NULL || !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL)) {
-        return -EINVAL;
-    }
-    bool telnet = g_ascii_strncasecmp(uri, "telnet://", strlen("telnet://")) == 0;
-    if (!telnet && g_ascii_strncasecmp(uri, "tcp://", strlen("tcp://")) != 0) {
-        return -ENOTSUP;
-    }
-    g_autofree char *host = g_strndup(rest + 3, (size_t)(colon - rest - 3));
-    size_t length = strlen(host);
-    if (length > 2 && host[0] == '[' && host[length - 1] == ']') {
-        host[length - 1] = '\0';
-        memmove(host, host + 1, length - 1);
-    }
-    if ((host[0] == '\0' && !server) ||
-        strspn(host, "0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ.:-_") != strlen(host)) {
-        return -EINVAL;
-    }
-    *ret_host = g_steal_pointer(&host);
-    *ret_port = (int)port;
-    *ret_telnet = telnet;
-    return 0;
+    return vim_is_a(backing, &VirtualSerialPortURIBackingInfo_type) && backing->serviceURI != NULL &&
+           g_ascii_strncasecmp(backing->serviceURI, "telnet", strlen("telnet")) == 0 &&
+           strstr(backing->serviceURI, "://") != NULL;
 }
 
-/* A port with a connection of its own: QEMU listens or calls out itself. */
-static int plan_network_port(const struct planning *planning, const char *chardev)
+static struct json_object *socket_backend(const struct VirtualDevice *device, const char *fd_name)
 {
-    const struct VirtualDeviceURIBackingInfo *backing =
-        (const struct VirtualDeviceURIBackingInfo *)planning->device->backing;
-    bool server = g_strcmp0(backing->direction, "client") != 0, telnet = false;
-    g_autofree char *host = NULL;
-    int port = 0;
+    struct json_object *name = json_object_new_object();
+    struct json_object *address = json_object_new_object();
+    struct json_object *data = json_object_new_object();
 
-    if (backing->proxyURI != NULL && backing->proxyURI[0] != '\0') {
-        return planning_invalid(planning, "goes through a serial port concentrator, which is not supported");
-    }
-    int error = qemu_serial_parse_uri(backing->serviceURI, server, &host, &port, &telnet);
-    if (error != 0) {
-        return planning_invalid(planning, "has a service URI other than tcp://host:port, telnet://host:port "
-                                          "or a word for the console");
-    }
-    g_autofree char *mode =
-        server ? g_strdup("server=on,wait=off") : g_strdup_printf("server=off,reconnect=%d", RECONNECT_S);
-    planning_add_option(planning, "-chardev",
-                        g_strdup_printf("socket,id=%s,host=%s,port=%d,%s,telnet=%s", chardev, host, port,
-                                        mode, telnet ? "on" : "off"));
-    return 0;
+    qemu_json_add_string(name, "str", fd_name);
+    qemu_json_add_string(address, "type", "fd");
+    json_object_object_add(address, "data", name);
+    json_object_object_add(data, "addr", address);
+    qemu_json_add_bool(data, "server", true);
+    qemu_json_add_bool(data, "wait", false);
+    qemu_json_add_bool(data, "telnet", is_telnet(device));
+    return data;
 }
 
-/* What a serial or parallel port is connected to. `file` is the kind of character device for its file. */
+struct json_object *qemu_port_backend(const struct VirtualDevice *device, bool connected,
+                                      const struct qemu_file *file)
+{
+    struct json_object *data = NULL;
+    const char *type = "null";
+
+    if (connected && file == NULL) {
+        return NULL;
+    }
+    if (!connected) {
+        data = json_object_new_object();
+    } else if (qemu_serial_is_socket(device)) {
+        type = "socket";
+        data = socket_backend(device, file->fd_name);
+    } else {
+        bool port = vim_is_a(device->backing, &VirtualDeviceDeviceBackingInfo_type);
+        g_autofree char *path = g_strdup_printf("/dev/fdset/%" G_GINT64_FORMAT, file->fdset);
+        type = !port ? "file" : vim_is_a(device, &VirtualSerialPort_type) ? "serial" : "parallel";
+        data = json_object_new_object();
+        qemu_json_add_string(data, port ? "device" : "out", path);
+        if (!port) {
+            qemu_json_add_bool(data, "append", true);
+        }
+    }
+    struct json_object *backend = json_object_new_object();
+    qemu_json_add_string(backend, "type", type);
+    json_object_object_add(backend, "data", data);
+    return backend;
+}
+
+/* The same for the command line, which takes no JSON for it. g_free. */
+static char *backend_option(const struct VirtualDevice *device, const struct qemu_file *file,
+                            const char *type, const char *chardev)
+{
+    if (strcmp(type, "null") == 0) {
+        return g_strdup_printf("null,id=%s", chardev);
+    }
+    if (strcmp(type, "socket") == 0) {
+        return g_strdup_printf("socket,id=%s,fd=%s,server=on,wait=off%s", chardev, file->fd_name,
+                               is_telnet(device) ? ",telnet=on" : "");
+    }
+    return g_strdup_printf("%s,id=%s,path=/dev/fdset/%" G_GINT64_FORMAT "%s", type, chardev, file->fdset,
+                           strcmp(type, "file") == 0 ? ",append=on" : "");
+}
+
 static int plan_port_backing(const struct planning *planning, const char *chardev)
 {
     const struct VirtualDevice *device = planning->device;
     const struct VirtualDeviceConnectInfo *connectable = device->connectable;
     const struct qemu_file *file = planning->n_files > 0 ? &planning->files[0] : NULL;
-    bool connected = connectable == NULL || connectable->startConnected;
+    struct json_object *type = NULL;
 
-    if (!connected) {
-        planning_add_option(planning, "-chardev", g_strdup_printf("null,id=%s", chardev));
-    } else if (qemu_serial_is_network(device)) {
-        return plan_network_port(planning, chardev);
-    } else if (file != NULL && qemu_serial_is_socket(device)) {
-        planning_add_option(planning, "-chardev",
-                            g_strdup_printf("socket,id=%s,fd=%s,server=on,wait=off", chardev, file->fd_name));
-    } else if (file != NULL && vim_is_a(device->backing, &VirtualDeviceDeviceBackingInfo_type)) {
-        planning_add_option(planning, "-chardev",
-                            g_strdup_printf("%s,id=%s,path=/dev/fdset/%" G_GINT64_FORMAT,
-                                            vim_is_a(device, &VirtualSerialPort_type) ? "serial" : "parallel",
-                                            chardev, file->fdset));
-    } else if (file != NULL) {
-        planning_add_option(planning, "-chardev",
-                            g_strdup_printf("file,id=%s,path=/dev/fdset/%" G_GINT64_FORMAT ",append=on",
-                                            chardev, file->fdset));
-    } else {
+    struct json_object *backend =
+        qemu_port_backend(device, connectable == NULL || connectable->startConnected, file);
+    if (backend == NULL) {
         return planning_invalid(planning, "has nothing to write to");
     }
+    json_object_object_get_ex(backend, "type", &type);
+    planning_add_option(planning, "-chardev",
+                        backend_option(device, file, json_object_get_string(type), chardev));
+    json_object_put(backend);
     return 0;
 }
 

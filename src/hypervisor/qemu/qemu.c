@@ -648,6 +648,7 @@ static const struct hypervisor_ops qemu_ops = {
     .unplug = qemu_unplug,
     .get_devices = qemu_get_devices,
     .change_medium = qemu_change_medium,
+    .change_port = qemu_change_port,
     .set_link = qemu_set_link,
     .resize_disk = qemu_resize_disk,
     .get_images = qemu_get_images,

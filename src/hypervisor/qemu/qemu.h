@@ -33,6 +33,7 @@ enum {
 
 #define QEMU_MONITOR_SOCKET "monitor.sock"
 #define QEMU_OUTPUT_FILE "qemu.log"
+#define QEMU_SERIAL_SOCKET "serial-%d.sock" /* with the device's key */
 
 struct qemu {
     struct hypervisor base;
@@ -120,6 +121,8 @@ int qemu_start(struct hypervisor *hv, const struct hypervisor_start *start, char
  * not shared with the caller's. access is O_RDONLY, O_RDWR or O_WRONLY | O_APPEND. */
 int qemu_reopen(int fd, int access, int *ret_fd);
 /* The same for a file of a drive or port, as its use demands. */
+/* A listening socket in the run folder, for QEMU; one of that name that was there before is removed. */
+int qemu_vm_listen(struct qemu_vm *vm, const char *name, int *ret_fd, char **ret_message);
 int qemu_reopen_file(const struct hypervisor_file *file, bool parent, int *ret_fd, char **ret_message);
 
 /* tpm.c */
@@ -184,6 +187,8 @@ int qemu_get_devices(struct hypervisor *hv, const char *id, int32_t **ret_keys, 
                      char **ret_message);
 int qemu_change_medium(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
                        const struct hypervisor_file *file, char **ret_message);
+int qemu_change_port(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,
+                     const struct hypervisor_file *file, char **ret_message);
 int qemu_set_link(struct hypervisor *hv, const char *id, const struct VirtualDevice *device, bool connected,
                   char **ret_message);
 int qemu_resize_disk(struct hypervisor *hv, const char *id, const struct VirtualDevice *device,

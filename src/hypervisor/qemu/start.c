@@ -102,23 +102,35 @@ static void pass(struct launch *launch, int fd, int32_t key, const char *format,
     g_array_append_val(launch->files, file);
 }
 
-/* A socket in the run folder that QEMU will serve. Connecting to it works from now on. */
-static int pass_listener(struct launch *launch, int32_t key, const char *name)
+int qemu_vm_listen(struct qemu_vm *vm, const char *name, int *ret_fd, char **ret_message)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", launch->vm->folder_fd, name);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", vm->folder_fd, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0) {
+    if (fd < 0 || (unlinkat(vm->folder_fd, name, 0) < 0 && errno != ENOENT) ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0) {
         int error = -errno;
         if (fd >= 0) {
             close(fd);
         }
-        return hypervisor_fail(launch->ret_message, error, "the socket %s cannot be made: %s", name,
+        return hypervisor_fail(ret_message, error, "the socket %s cannot be made: %s", name,
                                g_strerror(-error));
     }
-    pass(launch, fd, key, "socket", false);
+    *ret_fd = fd;
     return 0;
+}
+
+/* A socket in the run folder that QEMU will serve. Connecting to it works from now on. */
+static int pass_listener(struct launch *launch, int32_t key, const char *name)
+{
+    int fd = -1;
+
+    int error = qemu_vm_listen(launch->vm, name, &fd, launch->ret_message);
+    if (error == 0) {
+        pass(launch, fd, key, "socket", false);
+    }
+    return error;
 }
 
 /* The run folder. The monitor's socket comes first: it marks the folder as ours. */
@@ -256,12 +268,12 @@ static int pass_file(struct launch *launch, size_t index)
         return hypervisor_fail(launch->ret_message, -EINVAL,
                                "there is a file for device %d, which there is not", file->device_key);
     }
-    if (vim_is_a(device, &VirtualEthernetCard_type)) {
+    if (vim_is_a(device, &VirtualEthernetCard_type) || g_strcmp0(file->format, "socket") == 0) {
         fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
         error = fd < 0 ? -errno : 0;
     } else if (vim_is_a(device, &VirtualSerialPort_type) || vim_is_a(device, &VirtualParallelPort_type)) {
         bool port = vim_is_a(device->backing, &VirtualDeviceDeviceBackingInfo_type);
-        error = qemu_reopen(file->fd, port ? O_RDWR : O_WRONLY | O_APPEND, &fd);
+        error = qemu_reopen(file->fd, port ? O_RDWR | O_NONBLOCK : O_WRONLY | O_APPEND, &fd);
     } else {
         bool parent = false;
         for (size_t i = 0; i < index; i++) {
@@ -280,6 +292,17 @@ static int pass_file(struct launch *launch, size_t index)
     return 0;
 }
 
+/* Whether the host has given a file for the device. */
+static bool has_file(const struct launch *launch, int32_t key)
+{
+    for (size_t i = 0; i < launch->start->n_files; i++) {
+        if (launch->start->files[i].device_key == key) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int pass_files(struct launch *launch)
 {
     const struct VirtualHardware *hardware = launch->start->config->hardware;
@@ -290,8 +313,8 @@ static int pass_files(struct launch *launch)
     }
     for (uint32_t i = 0; hardware != NULL && i < hardware->device.n && error == 0; i++) {
         const struct VirtualDevice *device = hardware->device.items[i];
-        if (qemu_serial_is_socket(device)) {
-            g_autofree char *name = g_strdup_printf("serial-%d.sock", device->key);
+        if (qemu_serial_is_socket(device) && !has_file(launch, device->key)) {
+            g_autofree char *name = g_strdup_printf(QEMU_SERIAL_SOCKET, device->key);
             error = pass_listener(launch, device->key, name);
         }
     }

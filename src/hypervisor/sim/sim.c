@@ -671,6 +671,7 @@ static const struct hypervisor_ops sim_ops = {
     .unplug = sim_unplug,
     .get_devices = sim_get_devices,
     .change_medium = sim_change_medium,
+    .change_port = sim_change_medium, /* it has no media and no ports */
     .set_link = sim_set_link,
     .resize_disk = sim_resize_disk,
     .get_images = sim_get_images,
