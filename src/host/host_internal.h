@@ -129,7 +129,11 @@ struct vim_fault *host_datastore_add(struct host *host, const char *name, const 
 struct vim_fault *host_datastore_remove(struct host *host, struct datastore *datastore);
 /* ResourceInUse while machines are on it, whose files name it; DuplicateName. */
 struct vim_fault *host_datastore_rename(struct host *host, struct datastore *datastore, const char *name);
-/* Parses "[ds] path" and finds the datastore: InvalidDatastorePath, InvalidDatastore, InaccessibleDatastore. */
+/* "[ds] path" for "[] /path/of/ds/path", which is how the VI API tells of a file by its path on the machine: libvirt
+ * writes such into a .vmx. NULL: text is none such, or within no datastore. g_free. */
+char *host_datastore_path(struct host *host, const char *text);
+/* Parses "[ds] path", or what host_datastore_path knows, and finds the datastore: InvalidDatastorePath,
+ * InvalidDatastore, InaccessibleDatastore. */
 struct vim_fault *host_resolve(struct host *host, const char *text, const char *property,
                                struct datastore **ret_datastore, char **ret_path);
 /* A file fault for an errno of an operation on "[ds] path". */

@@ -134,6 +134,54 @@ class VirshTest(unittest.TestCase):
         self.virsh("vol-delete", "[datastore1] copy/copy.vmdk")
         self.assertEqual([], list(kept.iterdir()))
 
+    def test_a_description_makes_another_machine(self) -> None:
+        """libvirt uploads a .vmx in which files have their paths on the host, and registers it."""
+        xml = re.sub(r"<uuid>.*?</uuid>|<mac address=.*?/>|<vmware:moref>.*?</vmware:moref>", "",
+                     self.virsh("dumpxml", "web1").replace("web1", "web2"))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            free = server.getsockname()[1]
+        ports = ("<serial type='file'><source path='[datastore1] web2/words.txt'/></serial>"
+                 f"<serial type='tcp'><source mode='bind' host='127.0.0.1' service='{free}'/><protocol type='telnet'/></serial>"
+                 "<serial type='pipe'><source path='far'/></serial>")
+        described = self.host.folder / "web2.xml"
+        described.write_text(xml.replace("<video>", ports + "<video>"))
+        self.virsh("vol-create-as", "datastore1", "web2/web2.vmdk", "32M", "--format", "vmdk")
+        self.virsh("define", str(described))
+        (made,) = [m for m in vi.datacenter(self.instance).vmFolder.childEntity if m.name == "web2"]
+        self.assertEqual("[datastore1] web2/web2.vmx", made.config.files.vmPathName)
+        files = {getattr(d.backing, "fileName", None) for d in made.config.hardware.device}
+        self.assertLessEqual({"[datastore1] web2/web2.vmdk", "[datastore1] web2/words.txt"}, files)
+        uris = [getattr(d.backing, "serviceURI", None) for d in made.config.hardware.device]
+        self.assertIn(f"telnet://127.0.0.1:{free}", uris)
+        again = self.virsh("dumpxml", "web2")
+        self.assertIn("<source file='[datastore1] web2/web2.vmdk'/>", again)
+        self.assertIn(f"<source mode='bind' host='127.0.0.1' service='{free}'/>", again)
+        self.virsh("setvcpus", "web2", "2")
+        self.assertEqual(2, made.config.hardware.numCPU)
+        self.virsh("autostart", "web2")
+        self.assertRegex(self.virsh("dominfo", "web2"), r"Autostart:\s+enable")
+        before = qemu_pids(self.host)
+        self.virsh("start", "web2")
+        self.assertEqual(len(before) + 1, len(qemu_pids(self.host)))
+        with socket.create_connection(("127.0.0.1", free), 30):
+            pass
+        self.virsh("destroy", "web2")
+        self.virsh("undefine", "web2")
+        self.assertEqual(["web1"], [m.name for m in vi.datacenter(self.instance).vmFolder.childEntity])
+        self.virsh("vol-wipe", "web2/web2.vmdk", "datastore1")
+        self.virsh("vol-delete", "[datastore1] web2/web2.vmdk")
+        self.assertNotIn("web2.vmdk", self.virsh("vol-list", "datastore1"))
+
+    def test_a_path_that_is_on_no_datastore_is_none(self) -> None:
+        xml = self.virsh("dumpxml", "web1").replace("web1", "web3")
+        described = self.host.folder / "web3.xml"
+        for path in ("[elsewhere] web3/web3.vmdk", "[datastore1] ../../../web3.vmdk"):
+            described.write_text(re.sub(r"<source file='.*?'/>", f"<source file='{path}'/>", xml))
+            done = subprocess.run(["virsh", "-q", "-c", self.uri, "define", str(described)], env=self.environment, timeout=60,
+                                  capture_output=True, text=True, check=False)
+            self.assertNotEqual(0, done.returncode, path)
+        self.assertEqual(["web1"], [m.name for m in vi.datacenter(self.instance).vmFolder.childEntity])
+
     def test_a_wrong_password_is_refused(self) -> None:
         auth = self.host.folder / "wrong.conf"
         auth.write_text("[credentials-d]\nusername=root\npassword=wrong\n\n[auth-esx-127.0.0.1]\ncredentials=d\n")

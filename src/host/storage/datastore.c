@@ -67,11 +67,41 @@ struct datastore *host_datastore(struct host *host, const char *name)
     return found;
 }
 
+char *host_datastore_path(struct host *host, const char *text)
+{
+    static const char nowhere[] = "[] /";
+    const char *absolute = g_str_has_prefix(text, nowhere) ? text + strlen(nowhere) - 1 : NULL;
+    g_autofree char *name = NULL;
+    g_autofree char *inside = NULL;
+    const char *rule = NULL;
+    size_t longest = 0;
+    if (absolute == NULL) {
+        return NULL;
+    }
+    g_mutex_lock(&host->lock);
+    for (guint i = 0; i < host->datastores->len; i++) { /* one may lie within another */
+        const struct datastore *datastore = g_ptr_array_index(host->datastores, i);
+        size_t length = strlen(datastore->path);
+        if (length > longest && strncmp(absolute, datastore->path, length) == 0 && absolute[length] == '/') {
+            g_free(name);
+            name = g_strdup(datastore->name);
+            longest = length;
+        }
+    }
+    g_mutex_unlock(&host->lock);
+    if (name == NULL || datastore_path_parse_relative(absolute + longest + 1, -1, &inside, &rule) != 0) {
+        return NULL;
+    }
+    return datastore_path_format(name, inside);
+}
+
 struct vim_fault *host_resolve(struct host *host, const char *text, const char *property,
                                struct datastore **ret_datastore, char **ret_path)
 {
     DATASTORE_PATH_AUTO(path);
     const char *rule = NULL;
+    g_autofree char *translated = text != NULL ? host_datastore_path(host, text) : NULL;
+    text = translated != NULL ? translated : text;
     if (text == NULL || datastore_path_parse(text, -1, &path, &rule) != 0) {
         return fault_invalid_datastore_path((struct vim_ref){0}, NULL, text, "%s: \"%s\": %s", property,
                                             text != NULL ? text : "", rule != NULL ? rule : "is missing");

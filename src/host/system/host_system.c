@@ -161,6 +161,8 @@ static struct HostCapability *capability(const struct host *host)
 {
     /* A capability that is not set here is not there: all members are false to begin with. */
     struct HostCapability *can = HostCapability_new();
+    /* There is no limit of the host's own. Who asks (libvirt) takes it for that of one machine. */
+    vim_set_optional(&can->maxSupportedVcpus, hypervisor_info(host->hypervisor)->max_cpus);
     can->screenshotSupported = true;
     can->preAssignedPCIUnitNumbersSupported = true;
     can->accel3dSupported = false;

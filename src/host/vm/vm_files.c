@@ -120,6 +120,8 @@ static void complete(struct host *host, struct VirtualMachineConfigInfo *config)
             g_autofree char *path = NULL;
             VIM_FAULT_AUTO fault = host_resolve(host, backing->fileName, "fileName", &datastore, &path);
             if (fault == NULL) {
+                g_free(backing->fileName); /* it may have been given as a path of this machine */
+                backing->fileName = datastore_path_format(datastore->name, path);
                 vim_ref_set(&backing->datastore, &datastore->ref);
             }
         } else if (vim_is_a(device->backing, &VirtualEthernetCardNetworkBackingInfo_type)) {
