@@ -19,8 +19,9 @@ struct step {
 };
 
 struct vim_path {
-    char *text;        /* owned */
-    vim_version since; /* of its newest name */
+    char *text;         /* owned */
+    vim_version since;  /* of its newest name */
+    uint16_t privilege; /* of its first name, a property */
     size_t n;
     struct step *steps; /* owned */
 };
@@ -148,7 +149,13 @@ struct vim_path *vim_path_new(const struct vim_type *type, const char *text)
         vim_path_free(path);
         return NULL;
     }
+    path->privilege = path->steps[0].field->privilege; /* the first name is found in the type itself */
     return path;
+}
+
+unsigned vim_path_privilege(const struct vim_path *path)
+{
+    return path->privilege;
 }
 
 void vim_path_free(struct vim_path *path)

@@ -17,6 +17,9 @@ const char *vim_path_text(const struct vim_path *path);
 /* The version in which the newest name of the path appeared. */
 vim_version vim_path_since(const struct vim_path *path);
 
+/* The privilege that reading the property that the path begins with needs; of managed types only. */
+unsigned vim_path_privilege(const struct vim_path *path);
+
 /* A value inside an object: borrowed, valid as long as the object is unchanged. */
 struct vim_value {
     const struct vim_type *type;

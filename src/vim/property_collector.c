@@ -426,13 +426,14 @@ static bool has_value(const struct vim_call *call, const struct vim_object *obje
 
 static void write_changes(struct vim_call *call, const struct update_fields *f,
                           const struct property_spec *spec, const struct property_plan *plan,
-                          const struct property_update *update, struct vim_object *object)
+                          const struct property_update *update, const struct property_access *access)
 {
+    struct vim_object *object = access->object;
     vim_write_begin_array(&call->writer, f->changeSet);
     if (update->kind == ObjectUpdateKind_enter) {
         for (guint i = 0; i < plan->paths->len; i++) {
             const struct vim_path *path = g_ptr_array_index(plan->paths, i);
-            if (has_value(call, object, path)) {
+            if (property_may_read(access, path) && has_value(call, object, path)) {
                 write_change(call, f, object, path, vim_path_text(path), false);
             }
         }
@@ -440,23 +441,13 @@ static void write_changes(struct vim_call *call, const struct update_fields *f,
         for (guint i = 0; i < update->paths->len; i++) {
             const char *text = g_ptr_array_index(update->paths, i);
             struct vim_path *path = vim_path_new(object->ref.type, text + 1);
-            if (path != NULL && property_plan_tells(spec, plan, path)) {
+            if (path != NULL && property_plan_tells(spec, plan, path) && property_may_read(access, path)) {
                 write_change(call, f, object, path, text + 1, text[0] == '-');
             }
             vim_path_free(path);
         }
     }
     vim_write_end_array(&call->writer, f->changeSet);
-}
-
-static void write_missing(struct vim_call *call, const struct update_fields *f,
-                          const struct property_plan *plan, struct vim_object *object)
-{
-    vim_write_begin_array(&call->writer, f->missingSet);
-    for (guint i = 0; i < plan->paths->len; i++) {
-        property_write_missing(call, &call->writer, &f->content, object, g_ptr_array_index(plan->paths, i));
-    }
-    vim_write_end_array(&call->writer, f->missingSet);
 }
 
 static void write_update(struct vim_call *call, const struct update_fields *f, struct filter *filter,
@@ -472,10 +463,10 @@ static void write_update(struct vim_call *call, const struct update_fields *f, s
     if (object != NULL) {
         struct property_spec *spec = property_filter_spec(filter->state);
         const struct property_plan *plan = property_spec_plan(spec, object->ref.type);
-        if (vim_may_read(reader, object)) {
-            write_changes(call, f, spec, plan, update, object);
-        } else {
-            write_missing(call, f, plan, object);
+        const struct property_access access = property_access_new(reader, object);
+        write_changes(call, f, spec, plan, update, &access);
+        if (update->kind == ObjectUpdateKind_enter || !access.read) {
+            property_write_missing(call, w, f->missingSet, &f->content, &access, plan);
         }
     }
     vim_write_end(w, f->objectSet);

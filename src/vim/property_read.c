@@ -123,28 +123,80 @@ static void write_dynamic_property(void *data, const struct vim_value *value)
     vim_write_end(w, p->fields->propSet);
 }
 
-void property_write_missing(const struct vim_call *call, struct vim_writer *w,
-                            const struct property_fields *fields, const struct vim_object *object,
-                            const struct vim_path *path)
-{
-    const char *text = vim_path_text(path);
-    const char *privilege = vim_privileges[VIM_PRIVILEGE_SYSTEM_READ].id;
-    VIM_FAULT_AUTO fault =
-        call->session == NULL
-            ? fault_not_authenticated(object->ref, privilege, "the session is not authenticated")
-            : fault_no_permission(object->ref, privilege, "%s is needed to read this", privilege);
-    struct LocalizedMethodFault *localized = vim_fault_localized(fault);
-    vim_write_begin(w, fields->missingSet, &MissingProperty_type);
-    vim_write_member(w, fields->missing_path, &text);
-    vim_write_member(w, fields->missing_fault, &localized);
-    vim_write_end(w, fields->missingSet);
-    vim_free(localized);
-}
-
 /* What anybody may read before he logs in: where to log in. */
 static bool is_public(const struct vim_object *object)
 {
     return object->ref.type == &ServiceInstance_type;
+}
+
+struct property_access property_access_new(const struct vim_reader *reader, struct vim_object *object)
+{
+    bool in = reader->session != NULL;
+    struct property_access access = {.reader = reader, .object = object, .is_public = is_public(object)};
+    access.read = in && vim_may_read(reader, object);
+    access.view = access.read || (in && vim_authorized(reader->authorization, reader->session, object,
+                                                       VIM_PRIVILEGE_SYSTEM_VIEW));
+    return access;
+}
+
+bool property_may_read(const struct property_access *access, const struct vim_path *path)
+{
+    enum vim_privilege privilege = vim_path_privilege(path);
+    if (access->is_public || access->reader->session == NULL) {
+        return access->is_public;
+    }
+    if (privilege == VIM_PRIVILEGE_SYSTEM_READ) {
+        return access->read;
+    }
+    if (privilege == VIM_PRIVILEGE_SYSTEM_VIEW) {
+        return access->view;
+    }
+    return vim_authorized(access->reader->authorization, access->reader->session, access->object, privilege);
+}
+
+/* NotAuthenticated, or NoPermission with the privilege that the path's property needs. */
+static struct vim_fault *missing_fault(const struct vim_call *call, const struct vim_ref *ref,
+                                       const struct vim_path *path)
+{
+    const char *privilege = vim_privileges[vim_path_privilege(path)].id;
+    return call->session == NULL
+               ? fault_not_authenticated(*ref, privilege, "the session is not authenticated; log in first")
+               : fault_no_permission(*ref, privilege, "%s is needed to read this", privilege);
+}
+
+static void write_missing(const struct vim_call *call, struct vim_writer *w, const struct vim_field *field,
+                          const struct property_fields *fields, const struct vim_object *object,
+                          const struct vim_path *path)
+{
+    const char *text = vim_path_text(path);
+    VIM_FAULT_AUTO fault = missing_fault(call, &object->ref, path);
+    struct LocalizedMethodFault *localized = vim_fault_localized(fault);
+    vim_write_begin(w, field, &MissingProperty_type);
+    vim_write_member(w, fields->missing_path, &text);
+    vim_write_member(w, fields->missing_fault, &localized);
+    vim_write_end(w, field);
+    vim_free(localized);
+}
+
+void property_write_missing(const struct vim_call *call, struct vim_writer *w, const struct vim_field *field,
+                            const struct property_fields *fields, const struct property_access *access,
+                            const struct property_plan *plan)
+{
+    bool begun = false;
+    for (guint i = 0; i < plan->paths->len; i++) {
+        const struct vim_path *path = g_ptr_array_index(plan->paths, i);
+        if (property_may_read(access, path)) {
+            continue;
+        }
+        if (!begun) {
+            vim_write_begin_array(w, field);
+            begun = true;
+        }
+        write_missing(call, w, field, fields, access->object, path);
+    }
+    if (begun) {
+        vim_write_end_array(w, field);
+    }
 }
 
 /* ---- walking a selection -------------------------------------------------------------------------- */
@@ -318,22 +370,28 @@ static void write_object(const struct page *page, struct vim_writer *w, const st
 {
     const struct vim_call *call = page->call;
     const struct property_fields *fields = page->fields;
-    bool readable = is_public(object) || (call->session != NULL && vim_may_read(&page->reader, object));
+    struct property_access access = property_access_new(&page->reader, object);
+    bool begun = false, missing = false;
     vim_write_begin(w, page->field, &ObjectContent_type);
     vim_write_member(w, fields->obj, &object->ref);
-    const struct vim_field *list = readable ? fields->propSet : fields->missingSet;
-    if (plan->paths->len > 0) {
-        vim_write_begin_array(w, list);
-        for (guint i = 0; i < plan->paths->len; i++) {
-            const struct vim_path *path = g_ptr_array_index(plan->paths, i);
-            if (readable) {
-                struct dynamic_property property = {w, fields, vim_path_text(path)};
-                property_get(call, object, path, write_dynamic_property, &property);
-            } else {
-                property_write_missing(call, w, fields, object, path);
-            }
+    for (guint i = 0; i < plan->paths->len; i++) {
+        const struct vim_path *path = g_ptr_array_index(plan->paths, i);
+        if (!property_may_read(&access, path)) {
+            missing = true;
+            continue;
         }
-        vim_write_end_array(w, list);
+        if (!begun) {
+            vim_write_begin_array(w, fields->propSet);
+            begun = true;
+        }
+        struct dynamic_property property = {w, fields, vim_path_text(path)};
+        property_get(call, object, path, write_dynamic_property, &property);
+    }
+    if (begun) {
+        vim_write_end_array(w, fields->propSet);
+    }
+    if (missing) {
+        property_write_missing(call, w, fields->missingSet, fields, &access, plan);
     }
     vim_write_end(w, page->field);
 }
@@ -518,25 +576,20 @@ static void write_bare(void *data, const struct vim_value *value)
     vim_write_member(&call->writer, &field, value->at);
 }
 
-/* Whether the caller may read the object, which may be NULL: nobody learns before login what there is.
- * (read lock) */
+/* Whether the caller may read the property of the object, which may be NULL: nobody learns before login what
+ * there is. (read lock) */
 static struct vim_fault *check_read(struct vim_call *call, struct vim_object *object,
-                                    const struct vim_ref *ref)
+                                    const struct vim_ref *ref, const struct vim_path *path)
 {
-    const char *privilege = vim_privileges[VIM_PRIVILEGE_SYSTEM_READ].id;
-    if (object != NULL && is_public(object)) {
-        return NULL;
-    }
-    if (call->session == NULL) {
-        return fault_not_authenticated(*ref, privilege, "the session is not authenticated; log in first");
-    }
-    if (object == NULL || is_hidden(call, object)) {
+    if (call->session != NULL && (object == NULL || is_hidden(call, object))) {
         return vim_call_gone(ref);
     }
     struct vim_reader reader = vim_reader_new(call->server->authorization, call->session);
-    return vim_may_read(&reader, object)
-               ? NULL
-               : fault_no_permission(*ref, privilege, "%s is needed to read this", privilege);
+    struct property_access access = {.reader = &reader};
+    if (object != NULL) {
+        access = property_access_new(&reader, object);
+    }
+    return property_may_read(&access, path) ? NULL : missing_fault(call, ref, path);
 }
 
 struct vim_fault *vim_property_write(struct vim_call *call, const char *type_name, const char *id,
@@ -554,7 +607,7 @@ struct vim_fault *vim_property_write(struct vim_call *call, const char *type_nam
     struct vim_ref ref = {type, (char *)id};
     vim_read_lock(inventory);
     struct vim_object *object = vim_inventory_find_ref(inventory, &ref);
-    struct vim_fault *fault = check_read(call, object, &ref);
+    struct vim_fault *fault = check_read(call, object, &ref, path);
     if (fault == NULL) {
         property_get(call, object, path, write_bare, call);
     }

@@ -23,10 +23,23 @@ typedef void (*property_value_fn)(void *data, const struct vim_value *value);
 void property_get(const struct vim_call *call, const struct vim_object *object, const struct vim_path *path,
                   property_value_fn fn, void *data);
 
-/* The missingSet entry of a property that the session may not read. */
-void property_write_missing(const struct vim_call *call, struct vim_writer *w,
-                            const struct property_fields *fields, const struct vim_object *object,
-                            const struct vim_path *path);
+/* What of one object a session may read. Made and used under one hold of an inventory lock. */
+struct property_access {
+    const struct vim_reader *reader; /* borrowed; of no session when nobody has logged in */
+    struct vim_object *object;
+    bool is_public; /* to be read before a login too */
+    bool read;      /* the session has System.Read */
+    bool view;      /* and System.View */
+};
+struct property_access property_access_new(const struct vim_reader *reader, struct vim_object *object);
+/* By the privilege that the schema has for the property; what has none of its own there needs System.Read. */
+bool property_may_read(const struct property_access *access, const struct vim_path *path);
+
+/* The entries of those properties of a plan that the session may not read, as the array `field`; nothing
+ * when it may read all. */
+void property_write_missing(const struct vim_call *call, struct vim_writer *w, const struct vim_field *field,
+                            const struct property_fields *fields, const struct property_access *access,
+                            const struct property_plan *plan);
 
 /* RetrieveProperties and its kin. */
 struct vim_fault *property_retrieve(struct vim_call *call, const struct RetrieveProperties_args *args);

@@ -62,6 +62,7 @@ struct vim_field {
     uint8_t flags;        /* enum vim_field_flags */
     vim_version since;
     uint8_t open_tag_length;
+    uint16_t privilege; /* of a property: enum vim_privilege, what reading it needs on its object */
 };
 
 struct vim_type {

@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 import unittest
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -51,12 +52,12 @@ class Rights(Case):
             arguments["specSet"][0]["propSet"][0] |= {"all": True, "pathSet": []}
             todo += references(cls.root.call("PropertyCollector", "ha-property-collector", "RetrievePropertiesEx", **arguments))
         accounts = ("HostLocalAccountManager", cls.known["HostLocalAccountManager"])
-        cls.root.call(*accounts, "CreateUser", user={"_typeName": "HostAccountSpec", "id": "reader", "password": PASSWORD})
-        role = next(r["roleId"] for r in cls.root.get("AuthorizationManager", "ha-authmgr", "roleList")
-                    if r["name"] == "ReadOnly")
-        cls.root.call("AuthorizationManager", "ha-authmgr", "SetEntityPermissions", entity=ref("Folder", "ha-folder-root"),
-                      permission=[{"_typeName": "Permission", "principal": "reader", "group": False, "roleId": role,
-                                   "propagate": True}])
+        roles = {r["name"]: r["roleId"] for r in cls.root.get("AuthorizationManager", "ha-authmgr", "roleList")}
+        for user, entity in (("reader", ref("Folder", "ha-folder-root")), ("viewer", ref("VirtualMachine", cls.known["VirtualMachine"]))):
+            cls.root.call(*accounts, "CreateUser", user={"_typeName": "HostAccountSpec", "id": user, "password": PASSWORD})
+            cls.root.call("AuthorizationManager", "ha-authmgr", "SetEntityPermissions", entity=entity,
+                          permission=[{"_typeName": "Permission", "principal": user, "group": False, "roleId": roles["ReadOnly"],
+                                       "propagate": True}])
 
     def object_of(self, kind: str) -> tuple[str, str]:
         """An object of the type, or one that would be."""
@@ -139,6 +140,41 @@ class Rights(Case):
             for method in ("AcquireLocalTicket", "AcquireGenericServiceTicket", "CloneSession"):
                 arguments = next(a for _, m, a in self.methods() if m.name == method)
                 self.fault("NotSupported|InvalidLogin", nobody.call, "SessionManager", "ha-sessionmgr", method, **arguments)
+
+    def read_everything(self, user: str, holds: Callable[[str], set[str]]) -> tuple[int, int]:
+        """All properties of an object of each type, over both bindings, by somebody who holds certain privileges on it:
+        how many were read and how many not."""
+        read = refused = 0
+        for binding in wire.BINDINGS:
+            session = self.session(binding, user, PASSWORD)
+            for name, moid in self.known.items():
+                for member in self.schema.all_members(self.schema.types[name]):
+                    needed, held = member.privilege or "System.Read", holds(name)
+                    with self.subTest(f"{binding}: {name}.{member.name} by {user}"):
+                        try:
+                            session.get(name, moid, member.name)
+                            self.assertIn(needed, held, "it was told")
+                            read += 1
+                        except Fault as fault:
+                            self.assertEqual(("NoPermission", needed, moid), (fault.type, fault.body.get("privilegeId"), fault.id("object")))
+                            self.assertNotIn(needed, held)
+                            refused += 1
+        return read, refused
+
+    def test_every_property_by_who_may_read_or_only_look(self) -> None:
+        look = {"System.Anonymous", "System.View"}
+        _, refused = self.read_everything("reader", lambda _: look | {"System.Read"})
+        self.assertGreaterEqual(refused, 2)  # the sessions of others
+
+        def holds(name: str) -> set[str]:
+            """The viewer may read one machine. He sees the way there, and the services that all clients talk to."""
+            if name in ("VirtualMachine", "VirtualMachineSnapshot", "Task", "ServiceInstance"):
+                return look | {"System.Read"}
+            entity = "ManagedEntity" in (t.name for t in self.schema.ancestry(self.schema.types[name]))
+            return look if not entity or name == "Datacenter" else {"System.Anonymous"}
+        read, refused = self.read_everything("viewer", holds)
+        self.assertGreater(read, 100)
+        self.assertGreater(refused, 100)
 
     def test_every_method_by_a_reader(self) -> None:
         """A user who may read everything and change nothing."""

@@ -616,6 +616,33 @@ class Rights(Case):
         self.assertEqual(([], ["vim.fault.NoPermission"]), told[other._moId])
         self.assertNotIn("hidden", str(content))
 
+    def test_a_property_with_a_privilege_of_its_own_is_missing_beside_the_others(self) -> None:
+        self.grant(self.content.rootFolder, self.role("ReadOnly"))
+        si = self.as_operator()
+        manager, collector = si.content.sessionManager, si.content.propertyCollector
+        spec = vi.filter_spec([manager], vim.SessionManager, ["sessionList", "currentSession", "sessionList[\"x\"].key", "defaultLocale"])
+        (told,) = collector.RetrieveProperties([spec])
+        self.assertEqual(["currentSession", "defaultLocale"], [p.name for p in told.propSet])
+        self.assertEqual("operator", told.propSet[0].val.userName)
+        self.assertEqual([("sessionList", "Sessions.TerminateSession"), ('sessionList["x"].key', "Sessions.TerminateSession")],
+                         [(m.path, m.fault.privilegeId) for m in told.missingSet])
+        with self.assertRaises(vim.fault.NoPermission) as caught:
+            manager.sessionList
+        self.assertEqual("Sessions.TerminateSession", caught.exception.privilegeId)
+        # As an update, when it enters and when it changes: another session begins.
+        collector.CreateFilter(spec, False)
+        first = collector.WaitForUpdatesEx("", None)
+        (entered,) = first.filterSet[0].objectSet
+        self.assertEqual({"currentSession", "defaultLocale"}, {c.name for c in entered.changeSet})
+        self.assertEqual({"sessionList", 'sessionList["x"].key'}, {m.path for m in entered.missingSet})
+        self.connect()
+        options = vmodl.query.PropertyCollector.WaitOptions(maxWaitSeconds=1)
+        later = collector.WaitForUpdatesEx(first.version, options)
+        for changed in (c for f in (later.filterSet if later else ()) for o in f.objectSet for c in o.changeSet):
+            self.assertNotIn("sessionList", changed.name)
+        # Who administers may.
+        self.assertLessEqual({"root", "operator"}, {s.userName for s in self.content.sessionManager.sessionList})
+
     def test_roles_that_are_there(self) -> None:
         names = {r.name for r in self.authorization.roleList}
         self.assertLessEqual({"NoAccess", "Anonymous", "View", "ReadOnly", "Admin"}, names)

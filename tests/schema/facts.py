@@ -138,7 +138,8 @@ class Facts:
         return TypeRef(wire, array, bool(flags & FLAGS["F_OPTIONAL"]))
 
     def _members(self, rows: Iterable[Row] | None, floor: str) -> list[Member]:
-        return [Member(row[0], self.ref(row[1], row[3]), self._latest(row[2], floor), "", _NOWHERE)
+        return [Member(row[0], self.ref(row[1], row[3]), self._latest(row[2], floor), "", _NOWHERE,
+                       (row[4] or "") if len(row) > 4 else "")
                 for row in self._public(rows, 2)]
 
     # ---- types -----------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ class Checker:
             self.error(member.place, f"{what} cannot name a task's result; only methods can")
         self._known(member.type, member.place, member.since, what)
         self._version(member.since, member.place, floor, what)
+        if member.privilege and member.privilege not in {p.name for p in self.schema.privileges}:
+            self.error(member.place, f"unknown privilege {member.privilege}")
 
     def _known(self, ref: TypeRef, place: Place, since: str, what: str) -> None:
         """The type exists, and clients that know the version of its user know it too."""

@@ -65,24 +65,28 @@ class Emitter:
     def descriptor(self, name: str) -> str:
         return f"vim_type_{name}" if name in _SCALAR_C else f"{name}_type"
 
-    def field(self, struct: str, member: Member) -> str:
+    def privilege(self, name: str) -> str:
+        return f"VIM_PRIVILEGE_{snake(name.replace('.', '_').replace('-', '_')).upper().replace('__', '_')}"
+
+    def field(self, struct: str, member: Member, is_property: bool) -> str:
         flags = [f for f, on in (("VIM_OPTIONAL", member.type.optional), ("VIM_ARRAY", member.type.array))
                  if on]
         tag = f"<{member.name}>"
         return (f'    {{"{member.name}", &{self.descriptor(member.type.name)}, "{tag}", '
                 f"offsetof(struct {struct}, {ident(member.name)}), {' | '.join(flags) or '0'}, "
-                f"{self.schema.version_index(member.since)}, {len(tag)}}},")
+                f"{self.schema.version_index(member.since)}, {len(tag)}, "
+                f"{self.privilege(member.privilege or 'System.Read') if is_property else 0}}},")
 
     def struct(self, name: str, members: list[Member]) -> list[str]:
         out = [f"struct {name} {{", "    const struct vim_type *vim_type;"]
         out += [f"    {self.declare(m.type, ident(m.name))}; /* {m.doc.replace('*/', '* /')} */" for m in members]
         return out + ["};", ""]
 
-    def table(self, name: str, members: list[Member]) -> list[str]:
+    def table(self, name: str, members: list[Member], are_properties: bool = False) -> list[str]:
         if not members:
             return []
         return [f"static const struct vim_field {name}_fields[] = {{",
-                *(self.field(name, m) for m in members), "};"]
+                *(self.field(name, m, are_properties) for m in members), "};"]
 
     def descriptor_entry(self, t: Type) -> list[str]:
         since = self.schema.version_index(t.since)
@@ -97,7 +101,7 @@ class Emitter:
                       f".values_since = {t.name}_since", f".n_values = {len(t.values)}"]
         else:
             members = self.schema.all_members(t)
-            out += self.table(t.name, members)
+            out += self.table(t.name, members, t.kind == "managed")
             parts += [f".kind = {'VIM_REF' if t.kind == 'managed' else 'VIM_DATA'}",
                       f".size = sizeof(struct {t.name})"]
             if members:
@@ -127,7 +131,7 @@ class Emitter:
             out += [f"static inline struct {t.name} *{t.name}_new(void)", "{",
                     f"    return (struct {t.name} *)vim_new(&{t.name}_type);", "}"]
         out += ["", "enum vim_privilege {"]
-        out += [f"    VIM_PRIVILEGE_{snake(p.name.replace('.', '_')).upper().replace('__', '_')},"
+        out += [f"    {self.privilege(p.name)},"
                 for p in self.schema.privileges]
         out += ["    VIM_PRIVILEGE_BY_ARGUMENT, /* the method's own code decides */", "};"]
         out += ["enum {"] + [f"    VIM_VERSION_{v.name.replace('.', '_')}," for v in self.schema.versions] + ["};"]
@@ -252,14 +256,13 @@ class Emitter:
         if method.throws:
             out.append(f"static const struct vim_type *const {name}_throws[] = {{"
                        + ", ".join(f"&{f}_type" for f in method.throws) + ", NULL};")
-        privilege = snake(method.privilege.replace(".", "_").replace("-", "_")).upper().replace("__", "_")
         runs = {"": "VIM_RUNS_INLINE", "blocking": "VIM_RUNS_BLOCKING", "streaming": "VIM_RUNS_STREAMING",
                 "parking": "VIM_RUNS_PARKING"}[method.runs]
         out.append(f"const struct vim_method {name}_method = {{.name = \"{name}\", "
                    f".doc = {quoted(method.doc)}, .owner = &{method.owner}_type, "
                    f".args = &{name}_args_type, .result = &{name}_result_type, .invoke = call_{name}, "
                    + (f".throws = {name}_throws, " if method.throws else "")
-                   + f".privilege = VIM_PRIVILEGE_{privilege}, .runs = {runs}, "
+                   + f".privilege = {self.privilege(method.privilege)}, .runs = {runs}, "
                    f".since = {self.schema.version_index(method.since)}}};")
         return out
 

@@ -61,8 +61,9 @@ class Emitter:
             return
         self.out += [f"| {title} | type | meaning |", "|---|---|---|"]
         for m in members:
+            needs = f" Privilege: [{m.privilege}](#privileges)." if m.privilege else ""
             self.out.append(f"| `{m.name}` | {self.type(m.type)} | "
-                            f"{_cell(_sentence(m.doc))}{self.since(m.since, floor)} |")
+                            f"{_cell(_sentence(m.doc))}{self.since(m.since, floor)}{needs} |")
         self.out.append("")
 
     def method(self, method: Method, floor: str) -> None:

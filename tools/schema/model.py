@@ -34,6 +34,7 @@ class Member:
     since: str
     doc: str
     place: Place
+    privilege: str = ""  # of a property, what reading it needs; "" is System.Read
 
 
 @dataclass

@@ -16,7 +16,8 @@ _TYPE_LINE = re.compile(rf"(?P<kind>data|fault|enum|managed)\s+(?P<name>{_NAME})
                         rf"(?:\s*:\s*(?P<base>{_NAME}))?{_SINCE}\Z")
 _NAMED_LINE = re.compile(r"(?P<kind>(version)|privilege)\s+"
                          r"(?P<name>(?(2)[0-9]+(?:\.[0-9]+)*|[A-Za-z0-9_.]+))\Z")
-_MEMBER_LINE = re.compile(rf"(?P<name>{_NAME})\s+{_TYPE}{_SINCE}\Z")
+_MEMBER_LINE = re.compile(rf"(?P<name>{_NAME})\s+{_TYPE}{_SINCE}"
+                          r"(?:\s+privilege\s+(?P<privilege>[A-Za-z0-9_.]+))?\Z")
 _VALUE_LINE = re.compile(rf"(?P<name>[A-Za-z0-9_.\-]+){_SINCE}\Z")
 _METHOD_LINE = re.compile(rf"method\s+(?P<name>{_NAME})(?:\s*->\s*{_TYPE})?{_SINCE}\Z")
 _RUNS = ("blocking", "streaming", "parking")
@@ -135,7 +136,7 @@ class Parser:
             if t.methods:
                 self.error(place, "order: properties come before methods")
             text = text.removeprefix("property ").strip()
-        self._member(t.members, t.name, t.since, text, doc, place)
+        self._member(t.members, t.name, t.since, text, doc, place, t.kind == "managed")
 
     def _in_method(self, m: Method, text: str, doc: str, place: Place) -> None:
         word, _, rest = text.partition(" ")
@@ -154,15 +155,17 @@ class Parser:
             self.error(place, f"cannot read '{text}' in method {m.name}")
 
     def _member(self, members: list[Member], owner: str, since: str, text: str, doc: str,
-                place: Place) -> None:
+                place: Place, is_property: bool = False) -> None:
         found = _MEMBER_LINE.match(text)
         if not found:
             self.error(place, f"cannot read member '{text}' of {owner}")
             return
         if any(m.name == found["name"] for m in members):
             self.error(place, f"duplicate member {owner}.{found['name']}")
+        if found["privilege"] and not is_property:
+            self.error(place, f"{owner}.{found['name']} names a privilege; only properties and methods do")
         members.append(Member(found["name"], parse_type(found["type"]), found["since"] or since,
-                              doc, place))
+                              doc, place, found["privilege"] or ""))
         self._need_doc(doc, place, "member", found["name"])
 
     def _need_doc(self, doc: str, place: Place, kind: str, name: str) -> None:

@@ -189,6 +189,7 @@ static inline struct Wheel *Wheel_new(void)
 
 enum vim_privilege {
     VIM_PRIVILEGE_SYSTEM_VIEW,
+    VIM_PRIVILEGE_SYSTEM_READ,
     VIM_PRIVILEGE_THING_INTERACT_MOVE,
     VIM_PRIVILEGE_BY_ARGUMENT, /* the method's own code decides */
 };
