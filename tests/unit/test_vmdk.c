@@ -203,6 +203,19 @@ static void test_kinds(void)
     strcpy(padding, ours);
     g_assert_cmpint(vmdk_parse(padding, strlen(ours) + 1000, &padded, &none), ==, 0);
     vmdk_free(padded);
+    memcpy(padding + strlen(ours) + 1, "\xff\xfe left over", 12);
+    size_t sector_end = (strlen(ours) + VMDK_SECTOR_BYTES) / VMDK_SECTOR_BYTES * VMDK_SECTOR_BYTES;
+    g_assert_cmpuint(strlen(ours) + 13, <, sector_end);
+    g_assert_cmpint(vmdk_parse(padding, sector_end, &padded, &none), ==, 0);
+    vmdk_free(padded);
+    /* A NUL within a line is damage, and so is one before the last sector. */
+    padding[strlen(ours) - 1] = '\0';
+    g_assert_cmpint(vmdk_parse(padding, sector_end, &padded, &none), ==, -EINVAL);
+    g_clear_pointer(&none, g_free);
+    padding[strlen(ours) - 1] = '\n';
+    padding[strlen(ours) + 900] = 'x';
+    g_assert_cmpint(vmdk_parse(padding, strlen(ours) + 1000, &padded, &none), ==, -EINVAL);
+    g_clear_pointer(&none, g_free);
     g_assert_cmpint(vmdk_probe(ours, strlen(ours)), ==, VMDK_KIND_DESCRIPTOR);
     g_assert_cmpint(vmdk_probe("\xef\xbb\xbf# disk descriptorfile\n", 25), ==, VMDK_KIND_DESCRIPTOR);
 }

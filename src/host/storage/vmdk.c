@@ -348,11 +348,25 @@ static int check_text(const char *text, size_t length, char **ret_message)
         *ret_message = g_strdup_printf("the descriptor is larger than %d bytes", (int)VMDK_MAX_BYTES);
         return -E2BIG;
     }
-    if (memchr(text, '\0', length) != NULL || !g_utf8_validate_len(text, length, NULL)) {
-        *ret_message = g_strdup("the descriptor is not a UTF-8 text");
+    const char *bad;
+    if (!g_utf8_validate_len(text, length, &bad)) { /* or a NUL */
+        *ret_message =
+            g_strdup_printf("the descriptor is not a UTF-8 text from byte %zu on", (size_t)(bad - text));
         return -EINVAL;
     }
     return 0;
+}
+
+/* How long the text is without its padding. Some programs fill up their last blocks with NULs, some their last
+ * sector with whatever they had there behind the NUL that ends the last line. */
+static size_t text_length(const char *text, size_t length)
+{
+    while (length > 0 && text[length - 1] == '\0') {
+        length--;
+    }
+    size_t sector = length > 0 ? (length - 1) / VMDK_SECTOR_BYTES * VMDK_SECTOR_BYTES : 0;
+    size_t end = sector + strnlen(text + sector, length - sector);
+    return end > 0 && text[end - 1] == '\n' ? end : length;
 }
 
 int vmdk_parse(const void *data, size_t length, struct vmdk **ret, char **ret_message)
@@ -362,8 +376,8 @@ int vmdk_parse(const void *data, size_t length, struct vmdk **ret, char **ret_me
     g_auto(GStrv) lines = NULL;
     int r;
 
-    while (vmdk_probe(data, length) == VMDK_KIND_DESCRIPTOR && ((const char *)data)[length - 1] == '\0') {
-        length--; /* some programs fill up their last block */
+    if (vmdk_probe(data, length) == VMDK_KIND_DESCRIPTOR) {
+        length = text_length(data, length);
     }
     r = check_text(data, length, ret_message);
     if (r < 0) {
