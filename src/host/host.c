@@ -291,6 +291,7 @@ void host_free(struct host *host)
     vim_server_free(host->server);
     statistics_free(host->statistics);
     guest_agents_free(host);
+    port_links_free(host);
     host_datastores_free(host);
     host_tickets_free(host);
     users_free(host->users);

@@ -38,6 +38,19 @@ class Bench(unittest.TestCase):
         self.check(self.run_bench("power", "--quick", "--no-peer"),
                    ("PowerOnVM_Task beside virsh start", "ms"), ("PowerOffVM_Task beside virsh destroy", "ms"))
 
+    def test_idle(self) -> None:
+        done = self.run_bench("idle", "--quick")
+        self.check(done, ("memory resident of the host's process with 3 idle machines", "MiB"), ("memory resident of one QEMU", "MiB"))
+        self.assertRegex(done.stdout, r"processor time of the host's process with 3 idle machines +- +[0-9.]+ % of a core")
+
+    def test_throughput(self) -> None:
+        done = self.run_bench("throughput", "--quick")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [line for line in done.stdout.splitlines() if line.startswith("disk: ")]
+        self.assertEqual(5, len(rows), done.stdout)
+        for row in rows:
+            self.assertRegex(row, r"[0-9.]+×.* [0-9.,]+ MB/s .*bare QEMU: [0-9.,]+ MB/s", row)
+
     def test_whole_runs_alone_are_written(self) -> None:
         done = self.run_bench("api", "--quick", "--write")
         self.assertNotEqual(done.returncode, 0)

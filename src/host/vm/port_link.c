@@ -312,6 +312,9 @@ void port_link_begin(struct vm *vm, const struct VirtualDevice *device)
 
 void port_links_begin(struct vm *vm)
 {
+    if (hypervisor_info(vm->host->hypervisor)->simulated) {
+        return;
+    }
     struct VirtualMachineConfigInfo *config = vm_config(vm);
     for (uint32_t i = 0; config != NULL && i < config->hardware->device.n; i++) {
         port_link_begin(vm, config->hardware->device.items[i]);
@@ -375,6 +378,14 @@ void port_links_stop(struct host *host)
         g_cond_wait(&links->ended, &links->lock);
     }
     g_mutex_unlock(&links->lock);
+}
+
+void port_links_free(struct host *host)
+{
+    struct port_links *links = host->port_links;
+    if (links == NULL) {
+        return;
+    }
     g_hash_table_unref(links->by_port);
     g_cond_clear(&links->ended);
     g_mutex_clear(&links->lock);

@@ -16,9 +16,11 @@
 
 struct port_links;
 
-/* At the start of a host, before machines are adopted, and at its end, before the hypervisor goes. */
+/* At the start of a host, before machines are adopted; at its end, before the hypervisor goes; and when nothing
+ * calls any more. */
 void port_links_start(struct host *host);
 void port_links_stop(struct host *host);
+void port_links_free(struct host *host);
 
 /* The machine runs, or the port was connected: a link for each that needs one. One that is there stays as it is. */
 void port_links_begin(struct vm *vm);
