@@ -13,7 +13,7 @@
 #include "base/worker_pool.h"
 
 enum {
-    RING = 16, /* pieces between the first that is not taken and the last that is begun */
+    RING = 8, /* pieces between the first that is not taken and the last that is begun */
 };
 
 struct slot {
